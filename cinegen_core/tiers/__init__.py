@@ -1,0 +1,1 @@
+"""Tiers: tried in order, the best attempt kept."""

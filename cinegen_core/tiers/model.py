@@ -1,0 +1,93 @@
+"""What came of a request: attempts, the answer, and the small updates sent on the way."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from cinegen_core.engines.base import Directive, Phase, Realisation
+from cinegen_core.story import Episode
+from cinegen_core.story.model import Noun
+
+TierName = Literal["comprehensive", "enhanced_baseline", "basic_fallback"]
+Outcome = Literal["accepted", "below_threshold", "failed", "timed_out", "skipped"]
+
+
+class EngineRun(Noun):
+    """One engine's part in one attempt. `by` says who proposed: a model, or the engine's own rules."""
+
+    engine: str
+    phase: Phase
+    by: Literal["rules", "model"] = "rules"
+    directive: Directive | None = None
+    realisation: Realisation | None = None
+    repaired: bool = False
+    error: str | None = None
+
+
+class Attempt(Noun):
+    """One tier's try. `seconds` by the studio's clock, `cost` in US dollars."""
+
+    tier: TierName
+    writer: str
+    outcome: Outcome
+    reason: str = ""
+    seconds: Annotated[float, Field(ge=0)] = 0.0
+    engines: tuple[EngineRun, ...] = ()
+    calls: int = 0
+    tokens: int = 0
+    cost: float = 0.0
+    episode: Episode | None = None
+
+
+class Generation(Noun):
+    """The answer to a request: the best episode, how it came about, and what its reader should be told."""
+
+    id: str
+    episode: Episode
+    tier: TierName
+    writer: str
+    attempts: tuple[Attempt, ...]
+    notices: tuple[str, ...] = ()
+    seconds: Annotated[float, Field(ge=0)] = 0.0
+
+    @property
+    def engines(self) -> tuple[EngineRun, ...]:
+        """The engine runs of the attempt that won."""
+        return next((a.engines for a in reversed(self.attempts) if a.episode == self.episode), ())
+
+
+class TierStarted(Noun):
+    kind: Literal["tier"] = "tier"
+    tier: TierName
+    writer: str
+
+
+class PhaseStarted(Noun):
+    kind: Literal["phase"] = "phase"
+    phase: Literal["draft", "engines", "synthesis", "check", "repair"]
+
+
+class EngineFinished(Noun):
+    kind: Literal["engine"] = "engine"
+    engine: str
+    phase: Phase
+    ok: bool
+
+
+class TextGrew(Noun):
+    kind: Literal["text"] = "text"
+    text: str
+
+
+class AttemptEnded(Noun):
+    kind: Literal["attempt"] = "attempt"
+    tier: TierName
+    outcome: Outcome
+    reason: str = ""
+
+
+Update = Annotated[
+    TierStarted | PhaseStarted | EngineFinished | TextGrew | AttemptEnded, Field(discriminator="kind")
+]
