@@ -38,7 +38,9 @@ def clean_text(value: Any) -> Any:
 
 
 def _number_to_text(value: Any) -> Any:
-    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+    if isinstance(value, bool):  # a bare `no` in YAML
+        return "yes" if value else "no"
+    return str(value) if isinstance(value, int | float) else value
 
 
 def _one_to_list(value: Any) -> Any:

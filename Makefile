@@ -1,0 +1,54 @@
+# make studio   sets everything up and opens the studio
+# make test     sets everything up and runs every check
+# make quality  lint, format and types alone; `make format` also mends the layout
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PORT ?= 8501
+
+.DEFAULT_GOAL := studio
+.PHONY: studio test quality lint format types pytest clean
+
+studio: $(VENV)/installed
+	$(BIN)/cinegen studio --port $(PORT)
+
+test: quality pytest
+
+quality: $(VENV)/installed
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+lint: $(VENV)/installed
+	$(BIN)/ruff check
+
+format: $(VENV)/installed
+	$(BIN)/ruff check --fix-only
+	$(BIN)/ruff format
+
+types: $(VENV)/installed
+	$(BIN)/mypy
+
+pytest: $(VENV)/installed $(VENV)/system
+	$(BIN)/pytest
+
+# A failed set-up leaves no stamp, so the next run tries again.
+$(VENV)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "Cinegen Studio needs Python 3.11 or newer, and '$(PYTHON)' is not that." \
+	       "Install it, or name it: make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { \
+	  echo "'$(PYTHON) -m venv' failed; on Debian and Ubuntu install python3-venv first." >&2; exit 1; }
+	@touch $@
+
+$(VENV)/installed: $(VENV)/python pyproject.toml constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test]'
+	@touch $@
+
+$(VENV)/system: $(VENV)/installed tools/system.sh
+	tools/system.sh $(BIN)/python
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,305 @@
+"""Which scenes are played, in which order: chains over what is true, each scene made possible by what came before."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from cinegen_core.writers.embedded.cards import Series
+from cinegen_core.writers.embedded.chance import Chance
+from cinegen_core.writers.embedded.notation import TIMES
+from cinegen_core.writers.embedded.playable import (
+    PlayableChoice,
+    PlayableEnding,
+    PlayableScene,
+    Repertoire,
+)
+from cinegen_core.writers.embedded.tokens import Truths, is_knowledge
+
+CHAINS = 28
+"""Chains tried per episode. Measured: more costs time and finds no better ones on the sample series."""
+
+GENRE_KINDS: Mapping[str, Mapping[str, float]] = {
+    "romance": {"near": 2.2, "reckon": 1.2},
+    "comedy": {"plan": 1.8, "tell": 1.1},
+    "horror": {"alone": 1.8, "find": 1.3},
+    "thriller": {"own": 1.5, "plan": 1.2},
+    "mystery": {"ask": 1.4},
+}
+
+
+class NoPlan(RuntimeError):
+    """Nothing can be played: the series has no scene whose needs hold."""
+
+
+@dataclass(frozen=True)
+class Opening:
+    """How an episode opens because of the choice that was made."""
+
+    ending: PlayableEnding
+    choice: PlayableChoice
+    place: str
+    time: str
+
+
+@dataclass(frozen=True)
+class PlannedScene:
+    scene: PlayableScene
+    place: str
+    time: str
+    links: int = 0
+
+
+@dataclass(frozen=True)
+class Plan:
+    opening: Opening | None
+    scenes: tuple[PlannedScene, ...]
+    ending: PlayableEnding
+    focus: str
+    truths: Truths
+    score: float = 0.0
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What the planner must respect: the episode's number, what is true, and what the season has used up."""
+
+    number: int
+    truths: Truths
+    played: frozenset[str]
+    ended: frozenset[str]
+    last_fact: str = ""
+
+
+def open_facts(series: Series, truths: Truths) -> list[str]:
+    """Facts that the protagonist does not know yet, the ones a season starts with first."""
+    pro = series.cards.protagonist
+    facts = series.cards.facts
+    known = {f for f in facts if f"{pro}:{f}" in truths}
+    opened = {target for f in known for target in facts[f].opens}
+    unknown = [f for f in facts if f not in known]
+    return sorted(unknown, key=lambda f: (facts[f].order - (1.5 if f in opened else 0), f))
+
+
+def _focus(series: Series, situation: Situation, opening: Opening | None, chance: Chance) -> str:
+    facts = series.cards.facts
+    remaining = open_facts(series, situation.truths)
+    if opening and opening.ending.fact in facts and chance.roll("keep focus") < 0.75:
+        return opening.ending.fact
+    if not remaining:
+        return chance.weighted(list(facts), [1.0] * len(facts), "focus")
+    least = facts[remaining[0]].order
+    near = [f for f in remaining if facts[f].order <= least + 1] or remaining
+    return chance.weighted(near, [2.0 if facts[f].order == least else 1.2 for f in near], "focus")
+
+
+def _links(scene: PlayableScene, fresh: frozenset[str]) -> int:
+    return sum(1 for token in scene.needs if token in fresh)
+
+
+def _weight(
+    series: Series,
+    scene: PlayableScene,
+    chain: Sequence[PlannedScene],
+    opening: Opening | None,
+    focus: str,
+    fresh: frozenset[str],
+    situation: Situation,
+    genres: frozenset[str],
+    last: bool,
+    slots: int,
+) -> float:
+    pro = series.cards.protagonist
+    facts = series.cards.facts
+    weight = 1.0
+    previous = chain[-1].scene if chain else None
+    before_people = previous.people if previous else (opening.choice.people if opening else ())
+    if pro not in scene.people:
+        if last or (not chain and not opening) or any(pro not in p.scene.people for p in chain):
+            return 0.0
+        weight *= 0.45
+    if scene.roles.people and series.written:
+        weight *= 0.03
+    weight *= 4.0 if scene.fact == focus else 0.5
+    if previous and scene.fact == previous.fact:
+        weight *= 2.5
+    weight *= 1.0 + 2.5 * min(2, _links(scene, fresh))
+    if previous is None and opening is not None and scene.fact == opening.ending.fact:
+        weight *= 2.0
+    if before_people:
+        shared = set(before_people) & set(scene.people)
+        weight *= 1.3 if shared else 0.6
+        if set(before_people) == set(scene.people):
+            weight *= 0.35
+    if scene.kind == "find":
+        if last:
+            return 0.0
+        weight *= 3.0 if not chain and opening is None else 0.5 if not chain else 0.12
+    elif not chain and opening is None and situation.number == 1:
+        weight *= 0.25
+    if any(p.scene.kind == scene.kind for p in chain):
+        weight *= 0.35
+    if any(set(p.scene.people) == set(scene.people) for p in chain):
+        weight *= 0.4
+    fact = facts.get(scene.fact)
+    if fact is not None:
+        known = open_facts(series, situation.truths)
+        least = facts[known[0]].order if known else fact.order
+        if fact.order > least + 1 and f"{pro}:{scene.fact}" not in situation.truths:
+            weight *= 0.2
+    reveals = f"{pro}:{scene.fact}" in scene.gives
+    if reveals:
+        weight *= 0.08 if situation.number == 1 else (1.6 if last else 0.8)
+    if not any(is_knowledge(t) or "@" in t for t in scene.gives):
+        weight *= 0.6
+    for genre in genres:
+        weight *= GENRE_KINDS.get(genre, {}).get(scene.kind, 1.0)
+    wanted = 3.0 + 4.5 * (len(chain) + (1 if opening else 0)) / max(1, slots)
+    weight *= math.exp(-abs(scene.tension - wanted) / 4)
+    return weight
+
+
+def _place(series: Series, scene: PlayableScene, avoid: Sequence[str], seen: Sequence[str], chance: Chance) -> str:
+    def worth(key: str) -> float:
+        card = series.cards.places[key]
+        value = 1.5 if scene.people[-1] in card.whose else 0.0
+        value += 0.5 if scene.people[0] in card.whose else 0.0
+        value -= 3.0 if avoid and key == avoid[-1] else 0.0
+        value -= 1.0 if key in seen else 0.0
+        return value
+
+    return chance.best(scene.places, worth, 1.2, "place", scene.id)
+
+
+def _time(scene: PlayableScene, before: str | None, last: bool, chance: Chance) -> str:
+    if scene.script.time in TIMES:
+        return scene.script.time
+    start = TIMES.index(before) if before else 0
+    later = TIMES[min(3, start + 1) :] if before else TIMES[:2]
+    if last:
+        later = TIMES[max(2, start) :]
+    return later[0] if chance.roll("time", scene.id) < 0.75 else later[-1]
+
+
+def _endings(repertoire: Repertoire, series: Series, scene: PlannedScene, truths: Truths, situation: Situation) -> list[tuple[float, PlayableEnding]]:
+    found = []
+    people = set(scene.scene.people)
+    used_turns = {scene.scene.script.id}
+    for ending in repertoire.endings:
+        if ending.id in situation.ended:
+            continue
+        speaking = {ending.roles.person(t.who) for t in ending.script.lines if t.who}
+        if not speaking <= people or not set(ending.people) <= people | {series.cards.protagonist}:
+            continue
+        if ending.script.turns and not used_turns & set(ending.script.turns):
+            continue
+        if ending.script.fact not in ("any", "") and not ending.roles.people and ending.fact != scene.scene.fact:
+            continue
+        if ending.roles.people and ending.fact != scene.scene.fact:
+            continue
+        if "any" not in ending.script.places and not ending.roles.people and scene.place not in ending.script.places:
+            continue
+        if not truths.allow(ending.needs, situation.number):
+            continue
+        score = 1.0 + (1.5 if ending.script.turns else 0) + (1.0 if ending.fact == scene.scene.fact else -1.0)
+        score += 0.35 * len([n for n in ending.needs if not n.startswith("!")])
+        if ending.roles.people and series.written:
+            score -= 3.0
+        found.append((score, ending))
+    return found
+
+
+def make_plan(
+    series: Series,
+    repertoire: Repertoire,
+    situation: Situation,
+    opening: Opening | None,
+    chance: Chance,
+    *,
+    scenes: int,
+    genres: frozenset[str],
+    sample: bool = True,
+) -> Plan:
+    """The chain to play. `scenes` full scenes after the opening (or after a first `find`).
+
+    With `sample` off the best-scored chain is taken; on, one of the best few, by chance. Raises `NoPlan`.
+    """
+    pool = [s for s in repertoire.scenes if s.id not in situation.played]
+    focus = _focus(series, situation, opening, chance)
+    found: list[Plan] = []
+    for attempt in range(CHAINS):
+        plan = _chain(series, repertoire, pool, situation, opening, focus, chance, attempt, scenes, genres)
+        if plan is not None:
+            found.append(plan)
+    if not found and scenes > 1:
+        return make_plan(
+            series, repertoire, situation, opening, chance, scenes=scenes - 1, genres=genres, sample=sample
+        )
+    if not found:
+        raise NoPlan(f"{series.bible.title}: no scene can be played in episode {situation.number}")
+    found.sort(key=lambda plan: (-plan.score, [p.scene.id for p in plan.scenes], plan.ending.id))
+    if not sample:
+        return found[0]
+    best = found[:6]
+    return chance.weighted(best, [math.exp((p.score - best[0].score) / 2) for p in best], "plan")
+
+
+def _chain(
+    series: Series,
+    repertoire: Repertoire,
+    pool: Sequence[PlayableScene],
+    situation: Situation,
+    opening: Opening | None,
+    focus: str,
+    chance: Chance,
+    attempt: int,
+    scenes: int,
+    genres: frozenset[str],
+) -> Plan | None:
+    truths = situation.truths
+    fresh: frozenset[str] = frozenset(opening.choice.gives) if opening else frozenset()
+    chain: list[PlannedScene] = []
+    score = 0.0
+    slots = scenes + (1 if opening is None else 0)
+    where = [opening.place] if opening else []
+    time = opening.time if opening else None
+    for step in range(slots):
+        last = step == slots - 1
+        used = {p.scene.script.id for p in chain}
+        options = []
+        weights = []
+        for scene in pool:
+            if scene.script.id in used or not truths.allow(scene.needs, situation.number):
+                continue
+            weight = _weight(series, scene, chain, opening, focus, fresh, situation, genres, last, slots)
+            if weight > 0:
+                options.append(scene)
+                weights.append(weight)
+        if not options:
+            if step == slots - 1 and step > 0 and series.cards.protagonist in chain[-1].scene.people:
+                break
+            return None
+        keyed = [w * (0.25 + chance.roll("step", attempt, step, s.id) ** 2 * 3) for s, w in zip(options, weights, strict=True)]
+        index = max(range(len(options)), key=lambda i: (keyed[i], options[i].id))
+        scene = options[index]
+        score += math.log(weights[index] + 0.05)
+        links = _links(scene, fresh)
+        score += 1.2 * min(2, links)
+        place = _place(series, scene, where, [p.place for p in chain], chance)
+        time = _time(scene, time, last, chance)
+        chain.append(PlannedScene(scene, place, time, links))
+        where.append(place)
+        truths = truths.after(scene.gives)
+        fresh = fresh | frozenset(scene.gives)
+    endings = _endings(repertoire, series, chain[-1], truths, situation)
+    if not endings:
+        return None
+    value, ending = max(endings, key=lambda pair: (pair[0] + 1.2 * chance.roll("ending", attempt, pair[1].id), pair[1].id))
+    score += value + 0.6 * len({p.place for p in chain}) + 0.5 * len({q for p in chain for q in p.scene.people})
+    score += 1.5 * chance.roll("chain", attempt)
+    return Plan(opening, tuple(chain), ending, focus, truths, score)
+
+
+def with_times(plan: Plan, times: Sequence[str]) -> Plan:
+    return replace(plan, scenes=tuple(replace(p, time=t) for p, t in zip(plan.scenes, times, strict=True)))

@@ -1,0 +1,212 @@
+"""Scenes and endings with their roles given to people: what the planner may choose from."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import permutations
+
+from cinegen_core.writers.embedded.cards import Series
+from cinegen_core.writers.embedded.notation import ChoiceScript, EndingScript, SceneScript, Script, split
+
+_ROLE_TOKEN = re.compile(r"^([!-]?)(?:([AHX]):(truth|clue\.[\w-]+)|(prop|thing)@([AHX]|gone)|(.+))$")
+
+
+@dataclass(frozen=True)
+class Roles:
+    """Who plays what: role letter to person, and the fact it is all about. Empty for written scenes."""
+
+    people: Mapping[str, str] = field(default_factory=dict)
+    fact: str = ""
+
+    def person(self, name: str) -> str:
+        return self.people.get(name, name)
+
+    @property
+    def key(self) -> str:
+        return self.fact + ":" + "".join(f"{role}{who}." for role, who in sorted(self.people.items()))
+
+    def token(self, token: str) -> str:
+        """A library token, said of these people."""
+        if not self.people:
+            return token
+        match = _ROLE_TOKEN.match(token)
+        if not match:
+            return token
+        mark, role, what, prop, spot, flag = match.groups()
+        if role:
+            tail = "" if what == "truth" else "." + what.removeprefix("clue.")
+            return f"{mark}{self.people.get(role, role)}:{self.fact}{tail}"
+        if prop:
+            return f"{mark}{self.fact}-prop@{self.people.get(spot, spot)}"
+        if re.fullmatch(r"ep\d+", flag):
+            return mark + flag
+        named = re.sub(r"-([AHX])\b", lambda m: "-" + self.people.get(m.group(1), m.group(1)), flag)
+        return f"{mark}{self.fact}/{named}"
+
+
+@dataclass(frozen=True)
+class PlayableScene:
+    script: SceneScript
+    roles: Roles
+    people: tuple[str, ...]
+    fact: str
+    needs: tuple[str, ...]
+    gives: tuple[str, ...]
+    places: tuple[str, ...]
+
+    @property
+    def id(self) -> str:
+        return self.script.id + ("@" + self.roles.key if self.roles.people else "")
+
+    @property
+    def kind(self) -> str:
+        return self.script.kind
+
+    @property
+    def tension(self) -> float:
+        return sum(self.script.tension) / 2
+
+
+@dataclass(frozen=True)
+class PlayableChoice:
+    script: ChoiceScript
+    gives: tuple[str, ...]
+    people: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class PlayableEnding:
+    script: EndingScript
+    roles: Roles
+    people: tuple[str, ...]
+    fact: str
+    needs: tuple[str, ...]
+    choices: tuple[PlayableChoice, ...]
+
+    @property
+    def id(self) -> str:
+        return self.script.id + ("@" + self.roles.key if self.roles.people else "")
+
+
+@dataclass(frozen=True)
+class Repertoire:
+    scenes: tuple[PlayableScene, ...]
+    endings: tuple[PlayableEnding, ...]
+
+    def ending(self, wanted: str) -> PlayableEnding | None:
+        return next((e for e in self.endings if e.id == wanted), None)
+
+
+def _places_for(series: Series, script_places: tuple[str, ...], by_kind: bool) -> tuple[str, ...]:
+    places = series.cards.places
+    if "any" in script_places:
+        return tuple(places)
+    if by_kind:
+        return tuple(key for key, place in places.items() if place.kind in script_places)
+    return tuple(key for key in script_places if key in places)
+
+
+def _scene(series: Series, script: SceneScript, roles: Roles) -> PlayableScene | None:
+    library = bool(roles.people)
+    places = _places_for(series, script.places, library)
+    if not places:
+        places = tuple(series.cards.places) if library and script.kind in ("find", "alone") else ()
+    if not places:
+        return None
+    return PlayableScene(
+        script=script,
+        roles=roles,
+        people=tuple(roles.person(name) for name in script.who),
+        fact=roles.fact or script.fact,
+        needs=tuple(roles.token(t) for t in script.needs),
+        gives=tuple(roles.token(t) for t in script.gives),
+        places=places,
+    )
+
+
+def _ending(script: EndingScript, roles: Roles) -> PlayableEnding:
+    return PlayableEnding(
+        script=script,
+        roles=roles,
+        people=tuple(roles.person(name) for name in script.who),
+        fact=roles.fact or script.fact,
+        needs=tuple(roles.token(t) for t in script.needs),
+        choices=tuple(
+            PlayableChoice(
+                script=choice,
+                gives=tuple(roles.token(t) for t in choice.gives),
+                people=tuple(roles.person(name) for name in choice.who),
+            )
+            for choice in script.choices
+        ),
+    )
+
+
+def _suits(head: Mapping[str, str], secret: str, genres: frozenset[str]) -> bool:
+    kinds = split(head.get("secret", "any"))
+    wanted = split(head.get("genre", ""))
+    return (not kinds or "any" in kinds or secret in kinds) and (not wanted or bool(genres & set(wanted)))
+
+
+def castings(series: Series, fact: str) -> Iterator[Roles]:
+    """All ways of giving A, H and X to people for a fact: A wants to know, H keeps it, X is a third."""
+    card = series.cards.facts[fact]
+    pro = series.cards.protagonist
+    others = [key for key in series.people if key != card.holder]
+    askers = [pro] if card.holder != pro else others
+    for asker in askers:
+        thirds = [key for key in others if key != asker]
+        for third in thirds or [""]:
+            people = {"A": asker, "H": card.holder}
+            if third:
+                people["X"] = third
+            yield Roles(people, fact)
+
+
+def library_repertoire(series: Series, library: Script, genres: frozenset[str]) -> Repertoire:
+    scenes: list[PlayableScene] = []
+    endings: list[PlayableEnding] = []
+    for fact, card in series.cards.facts.items():
+        secret = card.secret or "any"
+        seen: set[str] = set()
+        for roles in castings(series, fact):
+            for script in library.scenes:
+                if not _suits(script.head, secret, genres) or any(w not in roles.people for w in script.who):
+                    continue
+                used = _only_used(script, roles)
+                playable = _scene(series, script, used)
+                if playable and playable.id not in seen:
+                    seen.add(playable.id)
+                    scenes.append(playable)
+            for ending in library.endings:
+                named = {*ending.who, *(w for c in ending.choices for w in c.who)}
+                if not _suits(ending.head, secret, genres) or any(w not in roles.people for w in named):
+                    continue
+                made = _ending(ending, roles)
+                if made.id not in seen:
+                    seen.add(made.id)
+                    endings.append(made)
+    return Repertoire(tuple(scenes), tuple(endings))
+
+
+def _only_used(script: SceneScript, roles: Roles) -> Roles:
+    """Drop the third where a scene neither shows nor names one, so that it is not counted twice."""
+    if "X" in script.who or "X" not in roles.people:
+        return roles
+    text = " ".join(o.text for b in script.beats for v in b.variants for t in v for o in t.options)
+    tokens = " ".join((*script.needs, *script.gives, *script.head.values()))
+    if re.search(r"\{X\b", text) or re.search(r"\bX\b", tokens):
+        return roles
+    return Roles({k: v for k, v in roles.people.items() if k != "X"}, roles.fact)
+
+
+def repertoire(series: Series, library: Script, genres: frozenset[str], *, fallback: bool = True) -> Repertoire:
+    """Everything that could be played. Written scenes first; library scenes for what was not written."""
+    if not series.written:
+        return library_repertoire(series, library, genres)
+    scenes = [s for script in series.script.scenes if (s := _scene(series, script, Roles()))]
+    endings = [_ending(script, Roles()) for script in series.script.endings]
+    spare = library_repertoire(series, library, genres) if fallback else Repertoire((), ())
+    return Repertoire((*scenes, *spare.scenes), (*endings, *spare.endings))

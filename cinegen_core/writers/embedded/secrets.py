@@ -1,0 +1,107 @@
+"""Reading a secret as an ordinary user types it: what kind it is, what it is about, whom it touches."""
+
+from __future__ import annotations
+
+import re
+
+from cinegen_core.story import Character
+from cinegen_core.writers.embedded.grammar import PRONOUNS
+
+_KINDS: tuple[tuple[str, str], ...] = (
+    ("uncanny", r"ghost|haunt|curse|demon|spirit|vampire|werewol|witch|immortal|the dead|from the dead|possess|inhuman|not human|time travel|hears voices|monster"),
+    ("kinship", r"\b(is|was) (\w+'s|the|his|her|their) (real |secret |biological |long-lost |twin |half-)*(father|mother|son|daughter|brother|sister|twin|child|wife|husband|heir)|adopted|birth (mother|father)|half-(brother|sister)|bigam|already married|gave up a (child|baby)"),
+    ("sickness", r"\b(ill|sick|dying|cancer|tumou?r|dementia|memory|blind|deaf|sight|heart condition|diagnos|terminal|pregnan|addict|alcoholi|drinks? again|pills)\b"),
+    ("debt", r"\b(owes?|debts?|gambl\w+|bankrupt\w*|loan\w*|broke|mortgag\w+|lender|insolven\w+|pawned)\b"),
+    ("pretence", r"pretend|imperson|pos(es|ing) as|fak(e|ed|es|ing)|forg(e|ed|es|ing)|not who|false name|real name|alias|lied about|lies about|invent(s|ed)|made up|do(es)? not exist|don't exist|never (went|qualified|studied|was a)|undercover|ghost-?writ|plagiari|disguis"),
+    ("love", r"in love|loves?\b|affair|kiss|slept with|sleeping with|crush|married|feelings for|engaged"),
+    ("theft", r"\b(stole|steals|stealing|stolen|embezzl\w+|took|skim\w*|shoplift\w*|swindl\w+|smuggl\w+|pockets?|robbed|siphon\w*|fiddl\w+)\b"),
+    ("crime", r"\b(kill\w*|murder\w*|hit (a|the|somebody|someone)|ran (over|down)|poison\w*|burn\w*|fire|arson|hurt|pushed|drown\w*|let .{3,40} die|caused|accident|blackmail\w*|sabotag\w+|betray\w*|framed|attacked|shot|stabbed|drove|bribe\w*)\b"),
+    ("deal", r"\b(sign\w*|sold|sell\w*|sale|agreed|deal|contract|bought|negotiat\w+|promised|informant|spying|spy|works? for|reporting to|leak\w*|traded|votes?)\b"),
+    ("leaving", r"\b(leav\w+|moving|resign\w*|appl(y|ied)|quit\w*|run(ning)? away|ticket|emigrat\w+|new job|accepted|retir\w+|escape|going to go)\b"),
+    ("failure", r"\b(failed|fails|fired|expelled|lost (his|her|their) (job|nerve|faith|licen[cs]e|voice|place)|never finished|dropped out|cannot|can't|gave up|has stopped|mistake|afraid|wrong|struck off)\b"),
+    ("knowledge", r"\b(knows?|knew|saw|seen|witness\w*|heard|overheard|told|discovered|found out|read|remembers?)\b"),
+    ("keepsake", r"\b(kept|keeps?|keeping|hid|hides|hidden|hiding|has .{2,30} (in|under|behind)|collects?|buried|stored|locked|carries)\b"),
+)  # fmt: skip
+
+_FALLBACK_THING = {
+    "uncanny": "what came back", "kinship": "the family business", "sickness": "the illness", "debt": "the debt",
+    "pretence": "the pretence", "love": "the affair", "theft": "the theft", "crime": "what happened", "deal": "the deal",
+    "leaving": "the plan to go", "failure": "the failure", "knowledge": "what happened", "keepsake": "the hiding place",
+}  # fmt: skip
+
+_STOP = (
+    r"(?=\s+(?:of|from|in|on|at|to|who|whom|whose|that|which|and|with|for|before|after|by|called|named|under|into|when|while|because|but|or|is|was|were|"
+    r"has|had|have|behind|until|during|about|against|near|over|since|without|instead|every|pretending|so|as|through|out|off|up|across)\b|[.,;:]|$)"
+)
+_DETERMINED = re.compile(
+    r"\b(?:the|a|an|his|her|their|some|two|three|four|five|several|this|that|[A-Z]\w+'s)\s+((?:[a-z][a-z'-]*\s+){0,3}?[a-z][a-z'-]*)" + _STOP
+)
+_BARE_PLURAL = re.compile(r"\b\w+(?:s|ed|ing|d|t|k|e)\s+(?:out\s+|up\s+|off\s+)?((?:[a-z][a-z-]*\s+)?[a-z]{3,}s)" + _STOP)
+_NOT_THINGS = frozenset(
+    "night nights day days week weeks month months year years time life way mother father sister brother son daughter wife husband man woman "
+    "friend friends people person job one self own past truth world moment back name end rest order front lot middle fact while bit nobody "
+    "everybody others thing things listener listeners family parents child side start beginning does goes was has his this always less "
+    "boss uncle aunt cousin neighbour neighbor colleague partner best".split()
+)
+
+
+def kind_of_secret(text: str) -> str:
+    """One of the kinds of FORMAT.md; `knowledge` where nothing tells."""
+    folded = text.casefold()
+    if re.match(r"^(\w+ ){0,2}(knows|knew|saw|witnessed|overheard|found out|discovered)\b", folded):
+        return "knowledge"
+    for kind, pattern in _KINDS:
+        if re.search(pattern, folded):
+            return kind
+    return "knowledge"
+
+
+def thing_of(text: str, kind: str) -> str:
+    """The noun that people would call the secret by, with its article: "the tape"."""
+    named = re.search(r"\b(?:called|named)\s+([A-Z][\w-]+)", text)
+    if named and kind == "pretence":
+        return named.group(1)
+    after_verb = " ".join(text.split()[1:])
+    for match in (*_DETERMINED.finditer(text), *_BARE_PLURAL.finditer("v " + after_verb), *_BARE_PLURAL.finditer(text)):
+        words = [w for w in match.group(1).split() if w not in ("own", "late", "other", "same", "whole", "real", "first", "last")]
+        if not words or words[-1] in _NOT_THINGS or words[-1].endswith("ing") or words[-1].endswith("ly"):
+            continue
+        if any(w in _NOT_THINGS and w not in ("family",) for w in words[:-1]):
+            words = words[-1:]
+        return "the " + " ".join(words[-2:])
+    return _FALLBACK_THING[kind]
+
+
+def mark_others(text: str, holder: Character, holder_key: str, others: dict[str, Character], lead: str) -> str:
+    """Puts marks like `<noor:his>` where the sentence means somebody else of the cast, by name or by pronoun."""
+    for key, person in sorted(others.items(), key=lambda item: -len(item[1].name)):
+        for name in dict.fromkeys((person.name, person.short)):
+            text = re.sub(rf"\b{re.escape(name)}(?:'s|’s|(?<=s)')(?=\s)", f"<{key}:his>", text)
+            text = re.sub(rf"\b{re.escape(name)} (is|was|has)\b", rf"<{key}:he \1>", text)
+            text = re.sub(rf"(?<!<)\b{re.escape(name)}\b(?!:)", f"<{key}:him>", text)
+    for subject in ("she", "he"):
+        if subject == holder.subject:
+            continue
+        possible = [key for key, person in others.items() if person.subject == subject]
+        key = lead if lead in possible else possible[0] if len(possible) == 1 else ""
+        if not key:
+            continue
+        he, him, his, _, _ = PRONOUNS[subject]
+        if subject == "she":
+            text = re.sub(r"\bher (?=[a-z])(?!(?:to|that|about|for|in|on|at|and|from|with|when|if)\b)", f"<{key}:his> ", text)
+        else:
+            text = re.sub(rf"\b{his}\b", f"<{key}:his>", text)
+        text = re.sub(rf"\b{him}\b(?!:)", f"<{key}:him>", text)
+        text = re.sub(rf"(?<!^)\b{he} (is|was|has)\b", rf"<{key}:he \1>", text)
+    return text
+
+
+def unmark(text: str, people: dict[str, str]) -> str:
+    """The sentence with names in place of marks."""
+
+    def put(match: re.Match[str]) -> str:
+        name = people[match.group(1)]
+        word = match.group(2)
+        return name + ("'s" if word == "his" else word.removeprefix("he") if word.startswith("he ") else "")
+
+    return re.sub(r"<(\w+):([^<>]+)>", put, text)

@@ -1,0 +1,130 @@
+"""The writer's three verbs, on top of plan, scribe and composer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from importlib.resources import files
+from typing import ClassVar
+
+from cinegen_core.engines.base import Directive
+from cinegen_core.story import Draft, Episode, EpisodeRequest, Policy, StoryBible
+from cinegen_core.writers.base import Said
+from cinegen_core.writers.embedded.cards import Series, read_cards
+from cinegen_core.writers.embedded.chance import Chance
+from cinegen_core.writers.embedded.compose import WORDS_PER_MINUTE, Composer, Work, as_draft, expected_words
+from cinegen_core.writers.embedded.derive import derive_series
+from cinegen_core.writers.embedded.directives import orders_from
+from cinegen_core.writers.embedded.memory import KEY, Memory, recall
+from cinegen_core.writers.embedded.notation import Script, parse
+from cinegen_core.writers.embedded.plan import Opening, Situation, make_plan
+from cinegen_core.writers.embedded.playable import Repertoire, repertoire
+from cinegen_core.writers.embedded.tokens import Truths
+
+KNOWN_GENRES = ("comedy", "romance", "horror", "mystery", "thriller", "drama")
+
+
+def genres_of(bible: StoryBible) -> frozenset[str]:
+    """The genres that content is written for, found in the bible's own words."""
+    text = " ".join(bible.genres).casefold()
+    return frozenset(g for g in KNOWN_GENRES if g[:5] in text)
+
+
+def load_library() -> Script:
+    """The general library as shipped. Raises `NotationError` for a text that does not follow the notation."""
+    folder = files("cinegen_core.writers.embedded") / "library"
+    script = Script()
+    for path in sorted((p for p in folder.iterdir() if p.name.endswith(".txt")), key=lambda p: p.name):
+        script += parse(path.read_text(encoding="utf-8"), path.name)
+    return script
+
+
+class EmbeddedWriter:
+    """Writes without a model, a key or a network. The same request gives the same bytes."""
+
+    name: ClassVar[str] = "embedded"
+    profile: ClassVar[str] = "embedded"
+
+    def __init__(self, library: Script | None = None) -> None:
+        self._library = library if library is not None else load_library()
+        self._prepared = lru_cache(maxsize=8)(self._prepare)
+
+    def _prepare(self, fingerprint: str, complete: bool) -> tuple[Series, Repertoire]:
+        bible = StoryBible.model_validate_json(fingerprint)
+        series = read_cards(bible) if bible.cards else derive_series(bible, self._library)
+        return series, repertoire(series, self._library, genres_of(bible))
+
+    def series(self, bible: StoryBible, *, complete: bool = True) -> tuple[Series, Repertoire]:
+        """The playable series and what can be played in it. Raises `CardError` or `NotationError`."""
+        bible = bible if complete else _leads_only(bible)
+        return self._prepared(bible.model_dump_json(), complete)
+
+    def work(self, request: EpisodeRequest, policy: Policy) -> Work:
+        """The plan of an episode and all that writing it out needs."""
+        series, rep = self.series(request.bible, complete=policy.complete_context)
+        memory = recall(request.state, series)
+        chance = Chance(f"{request.bible.title}|{request.seed}|{request.number}|{request.direction}")
+        opening = _opening(request, memory, rep)
+        truths = Truths(frozenset(memory.tokens))
+        if opening:
+            truths = truths.after(opening.choice.gives)
+        situation = Situation(
+            request.number, truths, frozenset(memory.played), frozenset(memory.ended), memory.last_fact
+        )
+        genres = genres_of(request.bible)
+        wanted = WORDS_PER_MINUTE * request.minutes
+        plan = None
+        for scenes in range(2, 6):
+            plan = make_plan(
+                series, rep, situation, opening, chance, scenes=scenes, genres=genres, sample=policy.high_temperature
+            )
+            if expected_words(plan) >= 0.74 * wanted or len(plan.scenes) < scenes:
+                break
+        assert plan is not None
+        return Work(request, series, self._library, plan, memory, chance, genres)
+
+    async def draft(self, request: EpisodeRequest, policy: Policy, said: Said) -> Draft:
+        draft = as_draft(self.work(request, policy))
+        said(_text(draft.episode))
+        return draft
+
+    async def synthesise(
+        self, request: EpisodeRequest, policy: Policy, draft: Draft, directives: Sequence[Directive], said: Said
+    ) -> Episode:
+        work = self.work(request, policy)
+        episode = Composer(work, orders_from(directives, work)).episode()
+        said(_text(episode))
+        return episode
+
+    async def repair(
+        self, request: EpisodeRequest, policy: Policy, draft: Draft, episode: Episode, directives: Sequence[Directive],
+        missing: Sequence[Directive], said: Said,
+    ) -> Episode:
+        """Writes again with the missing directives put first when time is short."""
+        work = self.work(request, policy)
+        repaired = Composer(work, orders_from(directives, work, first=missing)).episode()
+        said(_text(repaired))
+        return repaired
+
+
+def _opening(request: EpisodeRequest, memory: Memory, rep: Repertoire) -> Opening | None:
+    taken = request.taken
+    ending = rep.ending(memory.ending) if memory.ending else None
+    if taken is None or ending is None:
+        return None
+    choice = next(c for c in ending.choices if c.script.id == taken.id)
+    return Opening(ending, choice, choice.script.place, choice.script.time)
+
+
+def _leads_only(bible: StoryBible) -> StoryBible:
+    """What is left with the complete context switched off: the two leads and one location."""
+    return bible.model_copy(
+        update={"characters": bible.characters[:2], "locations": bible.locations[:1], "motifs": bible.motifs[:1], "cards": None}
+    )
+
+
+def _text(episode: Episode) -> str:
+    return "\n\n".join(e.text for scene in episode.scenes for e in scene.elements)
+
+
+__all__ = ["KEY", "EmbeddedWriter", "genres_of", "load_library"]
