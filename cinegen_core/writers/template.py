@@ -104,30 +104,30 @@ class TemplateWriter:
     name: ClassVar[str] = "template"
     profile: ClassVar[str] = "template"
 
-    async def draft(self, request: EpisodeRequest, policy: Policy, said: Said) -> Draft:  # noqa: ARG002
+    async def draft(self, request: EpisodeRequest, policy: Policy, said: Said) -> Draft:
         """The whole of it: about 250 words, which play in about two minutes whatever `minutes` asks for."""
         return _Page(request).draft()
 
     async def synthesise(
         self,
-        request: EpisodeRequest,  # noqa: ARG002
-        policy: Policy,  # noqa: ARG002
+        request: EpisodeRequest,
+        policy: Policy,
         draft: Draft,
-        directives: Sequence[Directive],  # noqa: ARG002
-        said: Said,  # noqa: ARG002
+        directives: Sequence[Directive],
+        said: Said,
     ) -> Episode:
         """The draft's episode as it is."""
         return draft.episode
 
     async def repair(
         self,
-        request: EpisodeRequest,  # noqa: ARG002
-        policy: Policy,  # noqa: ARG002
-        draft: Draft,  # noqa: ARG002
+        request: EpisodeRequest,
+        policy: Policy,
+        draft: Draft,
         episode: Episode,
-        directives: Sequence[Directive],  # noqa: ARG002
-        missing: Sequence[Directive],  # noqa: ARG002
-        said: Said,  # noqa: ARG002
+        directives: Sequence[Directive],
+        missing: Sequence[Directive],
+        said: Said,
     ) -> Episode:
         """The episode as it is."""
         return episode
@@ -161,9 +161,9 @@ class _Page:
         scenes = (self._first(), self._second(), self._third())
         outlines = tuple(
             SceneOutline(
-                location=scene.slugline, slugline=scene.slugline, seconds=scene.seconds, people=scene.speakers,
-                wants=wants, block=block, turn=turn, tension=tension, subject="the paper", holder=self.b,
-                reveals=reveals,
+                location=scene.slugline, slugline=scene.slugline, seconds=scene.seconds,
+                people=scene.speakers, wants=wants, block=block, turn=turn, tension=tension,
+                subject="the paper", holder=self.b, reveals=reveals,
             )
             for scene, (wants, block, turn, reveals, tension) in zip(scenes, self._turns(), strict=True)
         )  # fmt: skip

@@ -117,7 +117,7 @@ class Composer:
     def _selected(self, all_segments: Sequence[Segment]) -> dict[int, list[BeatScript]]:
         """The beats to play by scene: the required ones, and as many wishes as there is time for."""
         orders = self.orders
-        limit = (orders.words or WORDS_PER_MINUTE * self.work.request.minutes) * 1.06
+        limit = orders.words * 1.06 if orders.words is not None else float("inf")
         chosen: dict[int, list[BeatScript]] = {}
         total = 150.0
         for segment in all_segments:
@@ -263,8 +263,8 @@ class Composer:
         found: list[Element] = []
         wish = self.orders.wants(segment.index, "motif")
         if wish and "motif" not in played and position == (1 if not wish.inverted else length - 1):
-            motif = next((m for m in self.work.series.cards.motifs.values() if m.name == wish.argument), None)
-            if motif:
+            motif = self.work.series.cards.motifs.get(wish.argument)
+            if motif and motif.at in (None, segment.place):
                 line = self.scribe.pool("motif:" + motif.name, motif.inverted if wish.inverted else motif.touches, segment.index)
                 if line:
                     found.append(Action(text=line))
@@ -286,12 +286,13 @@ class Composer:
         return found
 
     def _setup(self, part: str, what: str, segment: Segment) -> str:
-        name = self.work.series.people[segment.people[0]].name
-        lines = {
-            "plant": (f"{name} moves {what} out of the way to make room.", f"{name} straightens {what}.", f"{name} nearly knocks {what} over, and catches it."),
-            "payoff": (f"{name} reaches for {what}, and stops.", f"{name} puts {what} where it was.", f"{name} picks up {what}, and holds on to it."),
-        }[part]  # fmt: skip
-        return self.scribe.pool("setup:" + part, lines, segment.index) or lines[0]
+        """One half of a set-up, carried by the protagonist where they are there."""
+        pro = self.work.series.cards.protagonist
+        carrier = self.work.series.people[pro if pro in segment.people else segment.people[0]].name
+        stock = [v for s, n, pairs in self.work.library.blocks if s == "pair" and n == what for k, v in pairs if k == part]
+        plain = {"plant": f"{{A}} moves a {what} out of the way.", "payoff": f"{{A}} picks up the {what}, and holds on to it."}
+        line = self.scribe.pool(f"{part}:{what}", stock or [plain[part]], segment.index) or plain[part]
+        return line.replace("{A}", carrier)
 
     # -- hook, cliff, choices ------------------------------------------------------------------------------------
 
@@ -459,6 +460,7 @@ class Composer:
             planted=tuple(sorted(self.ledger.planted)),
             ending=plan.ending.id,
             last_fact=plan.ending.fact,
+            last_place=plan.scenes[-1].place,
             runner=self.ledger.runner,
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from cinegen_core.engines.reading import manner_of
 from cinegen_core.story import Character, Location, StoryBible
 from cinegen_core.writers.embedded.cards import (
     BackgroundCard,
@@ -24,14 +25,6 @@ from cinegen_core.writers.embedded.grammar import forms, predicate, sentence
 from cinegen_core.writers.embedded.notation import Script
 from cinegen_core.writers.embedded.secrets import kind_of_secret, mark_others, thing_of, unmark
 
-_MANNERS = (
-    ("formal", r"formal|precise|legal|academic|clinical|polite|exact|bureaucra|stiff|correct|careful|educated|proper|cold"),
-    ("terse", r"few words|terse|clipped|laconic|blunt|quiet|short|taciturn|gruff|silent|monosyll|curt|direct|plain-?spoken|stoic"),
-    ("quick", r"fast|quick|jok|slang|nervous|chatty|rapid|excit|young|breathless|jumpy|energetic|babbl|restless"),
-    ("wry", r"dry|wry|sarcas|sardon|iron|wit|deadpan|cynic|mocking|sharp|teas"),
-    ("gentle", r"soft|gentle|kind|shy|tender|hesita|patient|calm|sooth|whisper|mild|caring"),
-    ("talker", r"warm|rambl|stor|old|folks|charm|grand|poet|eloquent|lyric|long|loud|talk|flower|theatr|wander"),
-)
 _PLACE_KINDS = (
     ("kitchen", r"kitchen|galley|canteen|caf[eé]|diner|restaurant|bakery"),
     ("bar", r"\bbar\b|pub|tavern|club|saloon|inn\b|casino"),
@@ -68,15 +61,6 @@ _CONVENTIONS = {
     "thriller": ("a chase", "a conversation that cannot be left", "a gunfight"),
     "drama": ("a reconciliation", "the truth, too late to be kind", "a deathbed"),
 }
-
-
-def manner_of(voice: str) -> str:
-    """A voice register from a phrase such as "few words, dry"; plain where the phrase tells nothing."""
-    folded = voice.casefold()
-    best = min(
-        ((match.start(), manner) for manner, pattern in _MANNERS if (match := re.search(pattern, folded))), default=None
-    )
-    return best[1] if best else "plain"
 
 
 def place_kind(location: Location) -> str:

@@ -201,7 +201,7 @@ _EXPANSIONS = (
     (r"\b(Is|Are|Was|Were|Do|Does|Did|Have|Has|Could|Would|Should|is|are|was|were|do|does|did|have|has|could|would|should)n't (I|you|he|she|it|they|we)\b", r"\1 \2 not"),
     (r"n't\b", " not"), (r"\bI'm\b", "I am"), (r"\b([Yy]ou|[Tt]hey|[Ww]e)'re\b", r"\1 are"),
     (r"\b(I|[Yy]ou|[Tt]hey|[Ww]e)'ve\b", r"\1 have"), (r"\b(I|[Yy]ou|[Hh]e|[Ss]he|[Ii]t|[Tt]hey|[Ww]e|[Tt]hat)'ll\b", r"\1 will"),
-    (r"\b([Ii]t|[Tt]hat|[Ww]hat|[Ww]ho|[Tt]here|[Hh]ere|[Hh]e|[Ss]he)'s (?=(been|got|gone|had|done|seen|taken|left|come|made|never|always)\b)", r"\1 has "),
+    (r"\b([Ii]t|[Tt]hat|[Ww]hat|[Ww]ho|[Tt]here|[Hh]ere|[Hh]e|[Ss]he)'s (?=(been|got|gone|had|done|seen|taken|left|come|made)\b)", r"\1 has "),
     (r"\b([Ii]t|[Tt]hat|[Ww]hat|[Ww]ho|[Tt]here|[Hh]ere|[Hh]e|[Ss]he|[Ww]here|[Hh]ow)'s\b", r"\1 is"),
     (r"\b(I|[Yy]ou|[Hh]e|[Ss]he|[Tt]hey|[Ww]e)'d (?=(been|had|done|gone|got|seen|said|told|known|come|left|better|\w+ed)\b)", r"\1 had "),
     (r"\b(I|[Yy]ou|[Hh]e|[Ss]he|[Tt]hey|[Ww]e|[Ii]t)'d\b", r"\1 would"),

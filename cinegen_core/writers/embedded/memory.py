@@ -30,6 +30,7 @@ class Memory(Noun):
     planted: tuple[str, ...] = ()
     ending: str = ""
     last_fact: str = ""
+    last_place: str = ""
     runner: int = 0
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from cinegen_core.writers.embedded.cards import Series
@@ -187,16 +187,15 @@ def _endings(repertoire: Repertoire, series: Series, scene: PlannedScene, truths
     people = set(scene.scene.people)
     used_turns = {scene.scene.script.id}
     for ending in repertoire.endings:
-        if ending.id in situation.ended:
-            continue
-        speaking = {ending.roles.person(t.who) for t in ending.script.lines if t.who}
-        if not speaking <= people or not set(ending.people) <= people | {series.cards.protagonist}:
-            continue
-        if ending.script.turns and not used_turns & set(ending.script.turns):
-            continue
-        if ending.script.fact not in ("any", "") and not ending.roles.people and ending.fact != scene.scene.fact:
+        if ending.fact != scene.scene.fact and ending.script.fact not in ("any", ""):
             continue
         if ending.roles.people and ending.fact != scene.scene.fact:
+            continue
+        if ending.id in situation.ended or not ending.speaking <= people:
+            continue
+        if not set(ending.people) <= people | {series.cards.protagonist}:
+            continue
+        if ending.script.turns and not used_turns & set(ending.script.turns):
             continue
         if "any" not in ending.script.places and not ending.roles.people and scene.place not in ending.script.places:
             continue
@@ -227,9 +226,19 @@ def make_plan(
     """
     pool = [s for s in repertoire.scenes if s.id not in situation.played]
     focus = _focus(series, situation, opening, chance)
+    if not series.written:
+        near = {focus, opening.ending.fact if opening else focus}
+        pool = [s for s in pool if s.fact in near] or pool
+    known: dict[Truths, list[PlayableScene]] = {}
+
+    def possible(truths: Truths) -> list[PlayableScene]:
+        if truths not in known:
+            known[truths] = [s for s in pool if truths.allow(s.needs, situation.number)]
+        return known[truths]
+
     found: list[Plan] = []
     for attempt in range(CHAINS):
-        plan = _chain(series, repertoire, pool, situation, opening, focus, chance, attempt, scenes, genres)
+        plan = _chain(series, repertoire, possible, situation, opening, focus, chance, attempt, scenes, genres)
         if plan is not None:
             found.append(plan)
     if not found and scenes > 1:
@@ -248,7 +257,7 @@ def make_plan(
 def _chain(
     series: Series,
     repertoire: Repertoire,
-    pool: Sequence[PlayableScene],
+    possible: Callable[[Truths], list[PlayableScene]],
     situation: Situation,
     opening: Opening | None,
     focus: str,
@@ -269,8 +278,8 @@ def _chain(
         used = {p.scene.script.id for p in chain}
         options = []
         weights = []
-        for scene in pool:
-            if scene.script.id in used or not truths.allow(scene.needs, situation.number):
+        for scene in possible(truths):
+            if scene.script.id in used:
                 continue
             weight = _weight(series, scene, chain, opening, focus, fresh, situation, genres, last, slots)
             if weight > 0:

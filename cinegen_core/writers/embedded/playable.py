@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import permutations
 
 from cinegen_core.writers.embedded.cards import Series
@@ -23,7 +24,7 @@ class Roles:
     def person(self, name: str) -> str:
         return self.people.get(name, name)
 
-    @property
+    @cached_property
     def key(self) -> str:
         return self.fact + ":" + "".join(f"{role}{who}." for role, who in sorted(self.people.items()))
 
@@ -56,7 +57,7 @@ class PlayableScene:
     gives: tuple[str, ...]
     places: tuple[str, ...]
 
-    @property
+    @cached_property
     def id(self) -> str:
         return self.script.id + ("@" + self.roles.key if self.roles.people else "")
 
@@ -64,7 +65,7 @@ class PlayableScene:
     def kind(self) -> str:
         return self.script.kind
 
-    @property
+    @cached_property
     def tension(self) -> float:
         return sum(self.script.tension) / 2
 
@@ -85,7 +86,12 @@ class PlayableEnding:
     needs: tuple[str, ...]
     choices: tuple[PlayableChoice, ...]
 
-    @property
+    @cached_property
+    def speaking(self) -> frozenset[str]:
+        """Who has a line in the cliff itself."""
+        return frozenset(self.roles.person(t.who) for t in self.script.lines if t.who)
+
+    @cached_property
     def id(self) -> str:
         return self.script.id + ("@" + self.roles.key if self.roles.people else "")
 
@@ -94,6 +100,9 @@ class PlayableEnding:
 class Repertoire:
     scenes: tuple[PlayableScene, ...]
     endings: tuple[PlayableEnding, ...]
+
+    def __add__(self, other: Repertoire) -> Repertoire:
+        return Repertoire(self.scenes + other.scenes, self.endings + other.endings)
 
     def ending(self, wanted: str) -> PlayableEnding | None:
         return next((e for e in self.endings if e.id == wanted), None)
@@ -202,11 +211,10 @@ def _only_used(script: SceneScript, roles: Roles) -> Roles:
     return Roles({k: v for k, v in roles.people.items() if k != "X"}, roles.fact)
 
 
-def repertoire(series: Series, library: Script, genres: frozenset[str], *, fallback: bool = True) -> Repertoire:
-    """Everything that could be played. Written scenes first; library scenes for what was not written."""
+def repertoire(series: Series, library: Script, genres: frozenset[str]) -> Repertoire:
+    """Everything that could be played: the series' own scenes, or the general library's where it has none."""
     if not series.written:
         return library_repertoire(series, library, genres)
     scenes = [s for script in series.script.scenes if (s := _scene(series, script, Roles()))]
     endings = [_ending(script, Roles()) for script in series.script.endings]
-    spare = library_repertoire(series, library, genres) if fallback else Repertoire((), ())
-    return Repertoire((*scenes, *spare.scenes), (*endings, *spare.endings))
+    return Repertoire(tuple(scenes), tuple(endings))

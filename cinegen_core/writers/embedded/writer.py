@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 from importlib.resources import files
 from typing import ClassVar
@@ -17,8 +18,8 @@ from cinegen_core.writers.embedded.derive import derive_series
 from cinegen_core.writers.embedded.directives import orders_from
 from cinegen_core.writers.embedded.memory import KEY, Memory, recall
 from cinegen_core.writers.embedded.notation import Script, parse
-from cinegen_core.writers.embedded.plan import Opening, Situation, make_plan
-from cinegen_core.writers.embedded.playable import Repertoire, repertoire
+from cinegen_core.writers.embedded.plan import NoPlan, Opening, Plan, Situation, make_plan
+from cinegen_core.writers.embedded.playable import Repertoire, library_repertoire, repertoire
 from cinegen_core.writers.embedded.tokens import Truths
 
 KNOWN_GENRES = ("comedy", "romance", "horror", "mystery", "thriller", "drama")
@@ -48,6 +49,7 @@ class EmbeddedWriter:
     def __init__(self, library: Script | None = None) -> None:
         self._library = library if library is not None else load_library()
         self._prepared = lru_cache(maxsize=8)(self._prepare)
+        self._planned = lru_cache(maxsize=4)(self._plan)
 
     def _prepare(self, fingerprint: str, complete: bool) -> tuple[Series, Repertoire]:
         bible = StoryBible.model_validate_json(fingerprint)
@@ -60,11 +62,15 @@ class EmbeddedWriter:
         return self._prepared(bible.model_dump_json(), complete)
 
     def work(self, request: EpisodeRequest, policy: Policy) -> Work:
-        """The plan of an episode and all that writing it out needs."""
-        series, rep = self.series(request.bible, complete=policy.complete_context)
+        """The plan of an episode and all that writing it out needs. Draft and synthesis of one request share it."""
+        return self._planned(request.model_dump_json(), policy.complete_context, policy.high_temperature)
+
+    def _plan(self, asked: str, complete_context: bool, sample: bool) -> Work:
+        request = EpisodeRequest.model_validate_json(asked)
+        series, rep = self.series(request.bible, complete=complete_context)
         memory = recall(request.state, series)
         chance = Chance(f"{request.bible.title}|{request.seed}|{request.number}|{request.direction}")
-        opening = _opening(request, memory, rep)
+        opening = _opening(request, memory, rep, series, chance)
         truths = Truths(frozenset(memory.tokens))
         if opening:
             truths = truths.after(opening.choice.gives)
@@ -72,15 +78,18 @@ class EmbeddedWriter:
             request.number, truths, frozenset(memory.played), frozenset(memory.ended), memory.last_fact
         )
         genres = genres_of(request.bible)
-        wanted = WORDS_PER_MINUTE * request.minutes
-        plan = None
-        for scenes in range(2, 6):
-            plan = make_plan(
-                series, rep, situation, opening, chance, scenes=scenes, genres=genres, sample=policy.high_temperature
-            )
-            if expected_words(plan) >= 0.74 * wanted or len(plan.scenes) < scenes:
+        words = WORDS_PER_MINUTE * request.minutes
+        for wider in range(3):
+            try:
+                plan = _fitting_plan(series, rep, situation, opening, chance, genres, words, sample)
                 break
-        assert plan is not None
+            except NoPlan:
+                if wider == 2:
+                    raise
+                if wider == 0 and series.written:
+                    rep += library_repertoire(series, self._library, genres)
+                else:  # everything has been played: a season so long may come back to something
+                    situation = replace(situation, played=frozenset(), ended=frozenset())
         return Work(request, series, self._library, plan, memory, chance, genres)
 
     async def draft(self, request: EpisodeRequest, policy: Policy, said: Said) -> Draft:
@@ -107,13 +116,47 @@ class EmbeddedWriter:
         return repaired
 
 
-def _opening(request: EpisodeRequest, memory: Memory, rep: Repertoire) -> Opening | None:
+def _fitting_plan(
+    series: Series,
+    rep: Repertoire,
+    situation: Situation,
+    opening: Opening | None,
+    chance: Chance,
+    genres: frozenset[str],
+    words: float,
+    sample: bool,
+) -> Plan:
+    """The plan with as many scenes as the running time asks for."""
+    plan = make_plan(series, rep, situation, opening, chance, scenes=2, genres=genres, sample=sample)
+    for scenes in range(3, 7):
+        if expected_words(plan) >= 0.74 * words:
+            break
+        longer = make_plan(series, rep, situation, opening, chance, scenes=scenes, genres=genres, sample=sample)
+        if len(longer.scenes) <= len(plan.scenes):
+            break
+        plan = longer
+    return plan
+
+
+def _opening(
+    request: EpisodeRequest, memory: Memory, rep: Repertoire, series: Series, chance: Chance
+) -> Opening | None:
     taken = request.taken
     ending = rep.ending(memory.ending) if memory.ending else None
     if taken is None or ending is None:
         return None
     choice = next(c for c in ending.choices if c.script.id == taken.id)
-    return Opening(ending, choice, choice.script.place, choice.script.time)
+    place = choice.script.place
+    places = series.cards.places
+    if place not in places:
+        if place == "here" and memory.last_place in places:
+            place = memory.last_place
+        else:
+            owner = ending.roles.people.get(place, "")
+            owned = [k for k, p in places.items() if owner and owner in p.whose]
+            others = [k for k in places if k != memory.last_place] or list(places)
+            place = chance.weighted(owned or others, [1.0] * len(owned or others), "opening place")
+    return Opening(ending, choice, place, choice.script.time)
 
 
 def _leads_only(bible: StoryBible) -> StoryBible:

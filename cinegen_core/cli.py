@@ -1,0 +1,296 @@
+"""The command line: `cinegen write`, `season`, `bible check`, `samples`, `engines`, `studio`.
+
+Exit codes: 0 done, 1 the bible or state cannot be used, or nothing could be written, 2 wrong use.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import difflib
+import os
+import sys
+from collections.abc import Callable, Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+from pydantic import ValidationError
+
+from cinegen_core.settings import Settings, SettingsError
+from cinegen_core.story import Episode, EpisodeRequest, Policy, StoryBible
+from cinegen_core.story.errors import StoryError
+from cinegen_core.story.formats import to_fountain, to_json, to_text
+from cinegen_core.story.load import load_bible, load_sample, load_state, sample_names
+from cinegen_core.studio import TIER_WORDS, Studio, from_tier
+from cinegen_core.tiers.model import Generation
+from cinegen_core.tiers.runner import NothingWrittenError
+
+FORMATS: Mapping[str, Callable[[Episode], str]] = {
+    ".fountain": to_fountain,
+    ".txt": to_text,
+    ".json": to_json,
+}
+
+app = typer.Typer(
+    help="Writes short branching television episodes from a story bible.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+bible_app = typer.Typer(help="Story bibles.", no_args_is_help=True)
+app.add_typer(bible_app, name="bible")
+
+
+class Tier(StrEnum):
+    comprehensive = "comprehensive"
+    enhanced_baseline = "enhanced_baseline"
+    basic_fallback = "basic_fallback"
+
+
+Bible = Annotated[str, typer.Argument(help="A bible's file (.yaml, .json, .toml), or the name of a sample.")]
+Seed = Annotated[int, typer.Option(min=0, max=2**63 - 1, help="The same seed gives the same episode.")]
+Minutes = Annotated[float, typer.Option(min=2, max=10, help="How long the episode should play.")]
+Direction = Annotated[str, typer.Option(help="A note to the writers, in a sentence or two.")]
+TierOption = Annotated[
+    Tier | None, typer.Option(help="The way of writing to begin with; those below it catch a failure.")
+]
+Without = Annotated[
+    list[str] | None,
+    typer.Option("--without", metavar="ENGINE", help="Leave an engine out; may be repeated."),
+]
+
+
+@app.command()
+def write(
+    bible: Bible,
+    *,
+    episode: Annotated[int, typer.Option(min=1, max=999, help="The episode's number.")] = 1,
+    seed: Seed = 0,
+    choice: Annotated[
+        str | None, typer.Option(help="The way taken at the end of the last episode: a, b or c.")
+    ] = None,
+    from_: Annotated[
+        Path | None,
+        typer.Option("--from", metavar="STATE.json", help="The last episode's JSON, or its state."),
+    ] = None,
+    minutes: Minutes = 5.0,
+    direction: Direction = "",
+    tier: TierOption = None,
+    without: Without = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="The file to write: .fountain, .txt or .json. Without it, text is printed."),
+    ] = None,
+) -> None:
+    """Write one episode.
+
+    From the second on it follows the episode given with --from; without that, the season up to it is written
+    first, taking each time the choice that a season would take, and only the last episode is given out.
+    """
+    make = _format(out) if out else to_text
+    story = _bible(bible)
+    state = load_state(from_) if from_ else None
+    if choice is not None and state is None:
+        _usage("--choice needs --from: the JSON of the episode that offered it.")
+    if state is not None and choice is not None and choice not in [c.id for c in state.offered]:
+        _usage(
+            f"--choice {choice}: episode {state.episode} offers {', '.join(c.id for c in state.offered) or 'none'}."
+        )
+    if state is not None and episode == 1:
+        episode = state.episode + 1
+    request = _request(
+        bible=story, number=episode if state else 1, state=state, choice=choice, direction=direction, seed=seed,
+        minutes=minutes,
+    )  # fmt: skip
+    with _studio() as studio:
+        policy = _policy(studio, tier, without)
+        generation = asyncio.run(_last(studio, request, 1 if state else episode, policy))
+    _give(make(generation.episode), out)
+    _say(generation)
+
+
+@app.command()
+def season(
+    bible: Bible,
+    *,
+    episodes: Annotated[int, typer.Option(min=1, max=999, help="How many.")] = 6,
+    seed: Seed = 0,
+    minutes: Minutes = 5.0,
+    direction: Direction = "",
+    tier: TierOption = None,
+    without: Without = None,
+    out: Annotated[Path, typer.Option(help="The folder to write e01.fountain, e01.json, ... into.")],
+) -> None:
+    """Write a season, taking at the end of each episode the choice marked as canonical."""
+    request = _request(bible=_bible(bible), direction=direction, seed=seed, minutes=minutes)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        _usage(f"--out {out}: the folder cannot be made ({error.strerror}).")
+
+    async def run(studio: Studio) -> None:
+        async for generation in studio.season(
+            request, episodes=episodes, policy=_policy(studio, tier, without)
+        ):
+            name = f"e{generation.episode.number:02}"
+            _give(to_fountain(generation.episode), out / f"{name}.fountain")
+            _give(to_json(generation.episode), out / f"{name}.json")
+            _say(generation, name)
+
+    with _studio() as studio:
+        asyncio.run(run(studio))
+
+
+@bible_app.command()
+def check(bible: Bible) -> None:
+    """Say what is wrong with a bible, or that it is accepted and what would make it richer."""
+    story = _bible(bible)
+    gaps = story.gaps()
+    typer.echo(
+        f"{story.title}: accepted." + (" What would make it richer:" if gaps else " Nothing is missing.")
+    )
+    for gap in gaps:
+        typer.echo(f"  {gap}")
+
+
+@app.command()
+def samples() -> None:
+    """List the series that come with the studio."""
+    names = sample_names()
+    width = max(map(len, names), default=0)
+    for name in names:
+        story = load_sample(name)
+        typer.echo(f"{name:{width}}  {story.title} ({', '.join(story.genres) or 'drama'})")
+
+
+@app.command()
+def engines() -> None:
+    """List the engines: name, phase, job."""
+    with _studio() as studio:
+        width = max((len(engine.name) for engine in studio.engines), default=0)
+        for engine in studio.engines:
+            typer.echo(f"{engine.name:{width}}  {engine.phase:9}  {engine.job}")
+
+
+@app.command(name="studio")
+def open_studio(
+    *,
+    port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="The port; 8501 unless CINEGEN_PORT says otherwise.")
+    ] = None,
+) -> None:
+    """Open the studio in the browser, on this computer only."""
+    settings = _settings(port=port)
+    page = Path(__file__).parent.parent / "studio_app.py"
+    arguments = [
+        "-m",
+        "streamlit",
+        "run",
+        str(page),
+        f"--server.port={settings.port}",
+        "--server.address=127.0.0.1",
+    ]
+    typer.echo(f"The studio is at http://127.0.0.1:{settings.port} (Ctrl-C closes it).", err=True)
+    # Streamlit looks for .streamlit/config.toml in the folder that it is started in.
+    os.chdir(page.parent)
+    os.execv(sys.executable, [sys.executable, *arguments])  # noqa: S606 (the arguments are ours)
+
+
+async def _last(studio: Studio, request: EpisodeRequest, episodes: int, policy: Policy | None) -> Generation:
+    generations = [
+        generation async for generation in studio.season(request, episodes=episodes, policy=policy)
+    ]
+    return generations[-1]
+
+
+def _bible(name: str) -> StoryBible:
+    """A sample by its name; anything else is a file."""
+    if name in sample_names():
+        return load_sample(name)
+    if not Path(name).suffix and not Path(name).exists():
+        return load_sample(name)
+    return load_bible(Path(name))
+
+
+def _request(**values: Any) -> EpisodeRequest:
+    try:
+        return EpisodeRequest(**values)
+    except ValidationError as error:
+        _usage("; ".join(str(found["msg"]).removeprefix("Value error, ") for found in error.errors()) + ".")
+
+
+def _policy(studio: Studio, tier: Tier | None, without: list[str] | None) -> Policy:
+    policy = from_tier(tier.value if tier else None)
+    if not without:
+        return policy
+    names = [engine.name for engine in studio.engines]
+    by_folded = {name.casefold(): name for name in names}
+    for wanted in without:
+        if wanted.casefold() not in by_folded:
+            near = difflib.get_close_matches(wanted, names, n=1)
+            _usage(
+                f"--without {wanted}: there is no such engine. "
+                + (f"Did you mean {near[0]}?" if near else "`cinegen engines` lists them.")
+            )
+    left_out = {by_folded[wanted.casefold()] for wanted in without}
+    return policy.model_copy(update={"engines": frozenset(names) - left_out})
+
+
+def _format(out: Path) -> Callable[[Episode], str]:
+    if out.suffix.casefold() not in FORMATS:
+        _usage(f"--out {out}: end the name in {', '.join(FORMATS)}; that decides the format.")
+    return FORMATS[out.suffix.casefold()]
+
+
+def _give(text: str, out: Path | None) -> None:
+    if out is None:
+        typer.echo(text, nl=False)
+        return
+    try:
+        out.write_bytes(text.encode("utf-8"))
+    except OSError as error:
+        _usage(f"--out {out}: the file cannot be written ({error.strerror}).")
+
+
+def _say(generation: Generation, name: str = "") -> None:
+    """One line for people: which tier and writer answered, and why."""
+    why = " ".join(generation.notices)
+    if not why:
+        shown = [run for run in generation.engines if run.realisation and run.realisation.score >= 0.5]
+        why = (
+            f"{len(shown)} of {len(generation.engines)} engines show." if generation.engines else "As asked."
+        )
+    start = f"{name}: " if name else ""
+    typer.echo(
+        f"{start}{generation.tier} ({TIER_WORDS[generation.tier]}), writer {generation.writer}. {why}",
+        err=True,
+    )
+
+
+def _settings(**arguments: Any) -> Settings:
+    try:
+        return Settings.load(os.environ, **arguments)
+    except SettingsError as error:
+        _usage(str(error))
+
+
+def _studio() -> Studio:
+    return Studio(_settings())
+
+
+def _usage(message: str) -> NoReturn:
+    typer.echo(message, err=True)
+    raise typer.Exit(2)
+
+
+def main() -> None:
+    """The console script."""
+    try:
+        app()
+    except StoryError as error:
+        typer.echo(str(error), err=True)
+        raise SystemExit(1) from error
+    except NothingWrittenError as error:
+        typer.echo(str(error), err=True)
+        raise SystemExit(1) from error

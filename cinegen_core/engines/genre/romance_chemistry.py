@@ -1,0 +1,98 @@
+"""RomanceChemistry: closeness that is earned, in hands before it is in words."""
+
+from __future__ import annotations
+
+import re
+from typing import ClassVar
+
+from cinegen_core.engines.base import Directive, EngineContext, Line, Phase, Realisation
+from cinegen_core.engines.common import by_parts, has_genre, numbered
+from cinegen_core.engines.reading import lines
+from cinegen_core.story import Action, Dialogue, Episode, StoryBible
+
+TOUCH = re.compile(
+    r"\b(hands?|fingers?|sleeves?|shoulders?|wrist|elbow|hair|collar|coat|scarf|cheek|knees?|arm|palm|touch\w*|brush\w*|close\w*|beside|next to|nearer|lean\w*|"
+    r"hold\w*|takes? (his|her|their)|warm\w*|side by side|between them|both (of them|their)|cup|share\w*|passes|gives? (him|her|them)|thumb|glove)\b",
+    re.IGNORECASE,
+)
+ADMISSION = re.compile(
+    r"\bI('m| am| was|'ve| have| had)?\b.{0,60}\b(afraid|scared|lonely|miss(ed)?|hop(e|ed|ing)|wait(ed|ing)?|wish(ed)?|want(ed)?|like(d)?|glad|sorry|never told|don't know how|"
+    r"not good at|thought (of|about) you|you|stay(ed)?|came back|practis\w+|practic\w+|nervous|happy|notice\w*|remember\w*|kept)\b",
+    re.IGNORECASE,
+)
+
+
+class RomanceDirective(Directive):
+    """`gestures` more than the draft between the `pair`; an admission answered in the next speech; `forbidden` words unsaid."""
+
+    pair: tuple[str, str]
+    scenes: tuple[int, ...]
+    gestures: int = 1
+    obstacle: str = ""
+    forbidden: tuple[str, ...] = ("I love you",)
+
+
+class RomanceChemistry:
+    name: ClassVar[str] = "RomanceChemistry"
+    phase: ClassVar[Phase] = "genre"
+    job: ClassVar[str] = "Earn closeness: a gesture, an admission that is answered, an obstacle that is real."
+    priority: ClassVar[int] = 47
+    directive: ClassVar[type[Directive]] = RomanceDirective
+
+    def suits(self, bible: StoryBible) -> bool:
+        return has_genre(bible, "roman", "love")
+
+    def brief(self, context: EngineContext) -> str:
+        return "Which two people, in which scenes a small physical closeness, where one admits something and the other answers it at once, what stands between them, what is not said."
+
+    def propose(self, context: EngineContext) -> RomanceDirective:
+        lead = context.draft.outline.protagonist
+        shared = [(n, s) for n, s in numbered(context) if lead in s.people and len(s.people) > 1]
+        counts: dict[str, int] = {}
+        for _, scene in shared:
+            for other in scene.people:
+                if other != lead:
+                    counts[other] = counts.get(other, 0) + 1
+        other = max(sorted(counts), key=lambda c: counts[c]) if counts else lead
+        scenes = tuple(n for n, s in shared if other in s.people) or tuple(n for n, _ in numbered(context))
+        block = next((s.block for _, s in shared if s.block), "")
+        return RomanceDirective(engine=self.name, pair=(lead, other), scenes=scenes, obstacle=block)
+
+    def realised(self, episode: Episode, directive: Directive, context: EngineContext) -> Realisation:
+        assert isinstance(directive, RomanceDirective)
+        names = self._names(context, directive.pair)
+        found = _gestures(episode, directive, names)
+        had = _gestures(context.draft.episode, directive, names)
+        admitted, admitted_before = _admissions(episode, directive), _admissions(context.draft.episode, directive)
+        said = [line for line, e in lines(episode) if any(f.casefold() in e.text.casefold() for f in directive.forbidden)]
+        parts: list[tuple[float, list[Line], str]] = [
+            (1.0 if len(found) >= len(had) + directive.gestures else 0.0, found, "a small closeness between them"),
+            (1.0 if len(admitted) > len(admitted_before) else 0.0, admitted, "an admission that is answered"),
+        ]
+        if said:
+            parts.append((0.0, said, "what should stay unsaid"))
+        return by_parts(self.name, parts)
+
+    @staticmethod
+    def _names(context: EngineContext, pair: tuple[str, str]) -> tuple[str, ...]:
+        people = context.bible.cues()
+        return tuple(people[cue].short for cue in pair if cue in people)
+
+
+def _gestures(episode: Episode, directive: RomanceDirective, names: tuple[str, ...]) -> list[Line]:
+    return [
+        line for line, e in lines(episode)
+        if isinstance(e, Action) and line.scene in directive.scenes and TOUCH.search(e.text)
+        and (any(name in e.text for name in names) or re.search(r"\b(they|their|both|each)\b", e.text, re.IGNORECASE))
+    ]  # fmt: skip
+
+
+def _admissions(episode: Episode, directive: RomanceDirective) -> list[Line]:
+    found: list[Line] = []
+    for scene in directive.scenes:
+        spoken = [(line, e) for line, e in lines(episode, scene) if isinstance(e, Dialogue)]
+        for (line, first), (after, second) in zip(spoken, spoken[1:], strict=False):
+            pair = {first.speaker, second.speaker}
+            if pair == set(directive.pair) and ADMISSION.search(first.text) and "?" not in first.text:
+                found += [line, after]
+    return found

@@ -1,0 +1,52 @@
+"""What a person may set about a studio: where its data is, how long a request may take, where it listens."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import platformdirs
+from pydantic import Field, ValidationError
+
+from cinegen_core.story.model import Noun
+
+PREFIX = "CINEGEN_"
+
+
+class SettingsError(ValueError):
+    """A setting cannot have the value it was given. The message names it as given: CINEGEN_PORT, --port."""
+
+
+def _user_data() -> Path:
+    return Path(platformdirs.user_data_dir("cinegen-studio", appauthor=False))
+
+
+class Settings(Noun):
+    """All of it. Every field can be set in the environment: `data_dir` as CINEGEN_DATA_DIR, and so on."""
+
+    data_dir: Path = Field(default_factory=_user_data, description="the folder that seasons are kept in")
+    budget_seconds: Annotated[float, Field(gt=0, le=3600)] = 120.0
+    port: Annotated[int, Field(ge=1, le=65535)] = 8501
+    jobs: Annotated[int, Field(ge=1, le=64, description="episodes written at the same time")] = 4
+
+    @classmethod
+    def load(cls, environ: Mapping[str, str], **arguments: Any) -> Settings:
+        """From the environment; `arguments` that are not None go before it. Raises `SettingsError`."""
+        values: dict[str, Any] = {}
+        origin: dict[str, str] = {}
+        for name in cls.model_fields:
+            variable = PREFIX + name.upper()
+            if environ.get(variable):
+                values[name], origin[name] = environ[variable], variable
+            if arguments.get(name) is not None:
+                values[name], origin[name] = arguments[name], "--" + name.replace("_", "-")
+        unknown = sorted(arguments.keys() - cls.model_fields.keys())
+        if unknown:
+            raise SettingsError(f"There is no setting {unknown[0]!r}.")
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            found = error.errors(include_url=False)[0]
+            name = str(found["loc"][0])
+            raise SettingsError(f"{origin[name]} is {values[name]!r}: {found['msg']}.") from error

@@ -1,0 +1,43 @@
+"""Whether an episode has the form of one. It says nothing about how good it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from cinegen_core.story import Dialogue, Episode
+
+LEAST_SCENES = 2
+LEAST_CUES = 12
+
+
+class Verdict(NamedTuple):
+    """What a judge says. `rank` orders attempts at one request, higher is better; it means nothing else."""
+
+    accepted: bool
+    rank: float
+    reason: str
+
+
+Judge = Callable[[Episode], Verdict]
+
+
+def check_form(episode: Episode) -> Verdict:
+    """Accepts two scenes, twelve speeches, three different choices; ranks by how many of these hold."""
+    cues = sum(isinstance(element, Dialogue) for scene in episode.scenes for element in scene.elements)
+    labels = {" ".join(choice.label.casefold().split()) for choice in episode.choices}
+    missing = [
+        words
+        for holds, words in (
+            (len(episode.scenes) >= LEAST_SCENES, f"{len(episode.scenes)} of at least {LEAST_SCENES} scenes"),
+            (cues >= LEAST_CUES, f"{cues} of at least {LEAST_CUES} speeches"),
+            (
+                len(labels) == len(episode.choices) and "" not in labels,
+                "choices that are not three different ones",
+            ),
+        )
+        if not holds
+    ]
+    if missing:
+        return Verdict(False, float(3 - len(missing)), "has " + ", ".join(missing))
+    return Verdict(True, 3.0, "has the form of an episode")

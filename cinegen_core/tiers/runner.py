@@ -1,0 +1,260 @@
+"""Tiers in order, one budget, the best attempt kept."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from cinegen_core.engines import Directive, Engine, EngineContext, active_engines, by_priority
+from cinegen_core.story import Episode, EpisodeRequest, Policy
+from cinegen_core.tiers.form import Judge
+from cinegen_core.tiers.model import (
+    Attempt,
+    AttemptEnded,
+    EngineFinished,
+    EngineRun,
+    Outcome,
+    PhaseStarted,
+    TextGrew,
+    TierName,
+    TierStarted,
+    Update,
+)
+from cinegen_core.writers.base import Writer
+
+TIERS: tuple[TierName, ...] = ("comprehensive", "enhanced_baseline", "basic_fallback")
+
+REALISED = 0.5
+"""A directive whose realisation is below this is asked for again, once."""
+
+OnUpdate = Callable[[Update], None]
+Clock = Callable[[], float]
+"""Seconds, from any start, never going back."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How long one request may take, in seconds, and how the tiers share it.
+
+    A tier may use its share and all that earlier tiers left; with less than its `least` left it is skipped.
+    """
+
+    seconds: float = 120.0
+    shares: Mapping[TierName, float] = field(
+        default_factory=lambda: {"comprehensive": 0.65, "enhanced_baseline": 0.3, "basic_fallback": 0.05}
+    )
+    least: Mapping[TierName, float] = field(
+        default_factory=lambda: {"comprehensive": 1.0, "enhanced_baseline": 0.5, "basic_fallback": 0.0}
+    )
+
+    def ends(self, tiers: Sequence[TierName]) -> dict[TierName, float]:
+        """Seconds from the start at which each tier must be done; the last may use all of the budget."""
+        whole = sum(self.shares[tier] for tier in tiers)
+        used = 0.0
+        ends: dict[TierName, float] = {}
+        for tier in tiers:
+            used += self.shares[tier]
+            ends[tier] = self.seconds * used / whole
+        return ends
+
+
+@dataclass(frozen=True)
+class Answer:
+    """All attempts in order, and the one whose episode is the answer."""
+
+    winner: Attempt
+    attempts: tuple[Attempt, ...]
+
+
+class NothingWrittenError(Exception):
+    """No tier came to an episode. Cannot happen while `basic_fallback` is among the policy's tiers.
+
+    Raised by `run`; `attempts` says what each tier ran into.
+    """
+
+    def __init__(self, attempts: Sequence[Attempt]) -> None:
+        self.attempts = tuple(attempts)
+        said = "; ".join(f"{attempt.tier}: {attempt.reason or attempt.outcome}" for attempt in attempts)
+        super().__init__(f"No episode was written ({said or 'no tier was allowed'}).")
+
+
+async def run(
+    request: EpisodeRequest,
+    policy: Policy,
+    *,
+    writers: Mapping[TierName, Writer],
+    engines: Sequence[Engine],
+    judge: Judge,
+    clock: Clock,
+    on_update: OnUpdate,
+    budget: Budget,
+) -> Answer:
+    """Tries `policy.tiers` in order, each with its writer. The first accepted episode wins, else the best.
+
+    `on_update` is called from this task as work goes on. Cancelling the task cancels the calls in flight.
+    Raises `NothingWrittenError`, and `ValueError` for a tier that does not exist.
+    """
+    started = clock()
+    tiers = [_tier(name) for name in policy.tiers]
+    ends = budget.ends(tiers)
+    room = _Room(request, policy, engines, judge, clock, on_update)
+    attempts: list[Attempt] = []
+    best: tuple[float, Attempt] | None = None
+    for tier in tiers:
+        left = started + ends[tier] - clock()
+        attempt, rank = await room.attempt(tier, writers.get(tier), left, budget.least[tier])
+        attempts.append(attempt)
+        on_update(AttemptEnded(tier=tier, outcome=attempt.outcome, reason=attempt.reason))
+        if attempt.episode is not None and (best is None or rank > best[0] or attempt.outcome == "accepted"):
+            best = (rank, attempt)
+        if attempt.outcome == "accepted":
+            break
+    if best is None:
+        raise NothingWrittenError(attempts)
+    return Answer(best[1], tuple(attempts))
+
+
+def _tier(name: str) -> TierName:
+    for tier in TIERS:
+        if tier == name:
+            return tier
+    raise ValueError(f"there is no tier {name!r}; there are {', '.join(TIERS)}")
+
+
+@dataclass
+class _Work:
+    """What one attempt has come to so far; an episode in it is kept when time runs out."""
+
+    episode: Episode | None = None
+    engines: tuple[EngineRun, ...] = ()
+    trouble: str = ""
+
+
+@dataclass(frozen=True)
+class _Room:
+    """One request, and what every attempt at it needs."""
+
+    request: EpisodeRequest
+    policy: Policy
+    engines: Sequence[Engine]
+    judge: Judge
+    clock: Clock
+    on_update: OnUpdate
+
+    def _said(self, text: str) -> None:
+        self.on_update(TextGrew(text=text))
+
+    async def attempt(
+        self, tier: TierName, writer: Writer | None, left: float, least: float
+    ) -> tuple[Attempt, float]:
+        """One tier's attempt and its rank. Whatever a writer raises becomes a failed attempt."""
+        if writer is None:
+            reason = "no writer is set up for this tier"
+            return Attempt(tier=tier, writer="", outcome="skipped", reason=reason), 0.0
+        if left < least:
+            reason = f"{max(left, 0):.1f} s were left, it needs {least:g} s"
+            return Attempt(tier=tier, writer=writer.name, outcome="skipped", reason=reason), 0.0
+        self.on_update(TierStarted(tier=tier, writer=writer.name))
+        started = self.clock()
+        work = _Work()
+        outcome, reason = await self._write(tier, writer, left, work)
+        rank = 0.0
+        if work.episode is not None:
+            verdict = self.judge(work.episode)
+            outcome = "accepted" if verdict.accepted else "below_threshold"
+            reason, rank = verdict.reason + work.trouble, verdict.rank
+        attempt = Attempt(
+            tier=tier,
+            writer=writer.name,
+            outcome=outcome,
+            reason=reason,
+            seconds=max(0.0, self.clock() - started),
+            engines=work.engines,
+            episode=work.episode,
+        )
+        return attempt, rank
+
+    async def _write(self, tier: TierName, writer: Writer, left: float, work: _Work) -> tuple[Outcome, str]:
+        """Fills `work`; the outcome and reason hold only if no episode came of it."""
+        try:
+            # The last resort takes no time that would have to be cut, and must come to an end.
+            async with asyncio.timeout(None if tier == "basic_fallback" else left):
+                if tier == "comprehensive":
+                    await self._comprehensive(writer, work)
+                else:
+                    self.on_update(PhaseStarted(phase="draft"))
+                    work.episode = (await writer.draft(self.request, self.policy, self._said)).episode
+        except TimeoutError:
+            work.trouble = "; there was no time left for its repair"
+            return "timed_out", f"did not finish in the {left:.1f} s that it had"
+        except Exception as error:  # noqa: BLE001 (a writer may be anybody's; the reason is kept)
+            work.trouble = f"; its repair failed ({type(error).__name__}: {error})"
+            return "failed", f"{type(error).__name__}: {error}"
+        return "failed", "the writer gave no episode"
+
+    async def _comprehensive(self, writer: Writer, work: _Work) -> None:
+        self.on_update(PhaseStarted(phase="draft"))
+        draft = await writer.draft(self.request, self.policy, self._said)
+        context = EngineContext(request=self.request, draft=draft)
+        working = active_engines(self.engines, self.request.bible, self.policy)
+        self.on_update(PhaseStarted(phase="engines"))
+        runs = [await self._propose(engine, context) for engine in working]
+        work.engines = tuple(runs)
+        proposed = (run.directive for run in runs if run.directive is not None)
+        directives = by_priority(proposed, working)
+        self.on_update(PhaseStarted(phase="synthesis"))
+        episode = await writer.synthesise(self.request, self.policy, draft, directives, self._said)
+        self.on_update(PhaseStarted(phase="check"))
+        work.engines = _check(working, runs, episode, context)
+        work.episode = episode
+        missing = [
+            run.directive for run in work.engines if run.directive is not None and _score(run) < REALISED
+        ]
+        if not missing:
+            return
+        self.on_update(PhaseStarted(phase="repair"))
+        repaired = await writer.repair(
+            self.request, self.policy, draft, episode, directives, missing, self._said
+        )
+        again = _check(working, work.engines, repaired, context)
+        if sum(map(_score, again)) > sum(map(_score, work.engines)):
+            before = {run.engine: _score(run) for run in work.engines}
+            work.episode = repaired
+            work.engines = tuple(
+                run.model_copy(update={"repaired": True}) if _score(run) > before[run.engine] else run
+                for run in again
+            )
+
+    async def _propose(self, engine: Engine, context: EngineContext) -> EngineRun:
+        # Gives others a turn, and cancellation a place to happen, between engines that never wait.
+        await asyncio.sleep(0)
+        directive: Directive | None = None
+        error: str | None = None
+        try:
+            directive = engine.propose(context)
+        except Exception as caught:  # noqa: BLE001 (recorded; one engine's failure costs the others nothing)
+            error = f"{type(caught).__name__}: {caught}"
+        self.on_update(EngineFinished(engine=engine.name, phase=engine.phase, ok=error is None))
+        return EngineRun(engine=engine.name, phase=engine.phase, directive=directive, error=error)
+
+
+def _score(run: EngineRun) -> float:
+    return run.realisation.score if run.realisation is not None else 0.0
+
+
+def _check(
+    working: Sequence[Engine], runs: Sequence[EngineRun], episode: Episode, context: EngineContext
+) -> tuple[EngineRun, ...]:
+    checked: list[EngineRun] = []
+    for engine, run in zip(working, runs, strict=True):
+        if run.directive is None:
+            checked.append(run)
+            continue
+        try:
+            found = engine.realised(episode, run.directive, context)
+        except Exception as caught:  # noqa: BLE001 (recorded, as in _propose)
+            checked.append(run.model_copy(update={"error": f"{type(caught).__name__}: {caught}"}))
+        else:
+            checked.append(run.model_copy(update={"realisation": found}))
+    return tuple(checked)
