@@ -94,14 +94,13 @@ def write(
     if choice is not None and state is None:
         _usage("--choice needs --from: the JSON of the episode that offered it.")
     if state is not None and choice is not None and choice not in [c.id for c in state.offered]:
-        _usage(
-            f"--choice {choice}: episode {state.episode} offers {', '.join(c.id for c in state.offered) or 'none'}."
-        )
+        offered = ", ".join(c.id for c in state.offered) or "none"
+        _usage(f"--choice {choice}: episode {state.episode} offers {offered}.")
     if state is not None and episode == 1:
         episode = state.episode + 1
     request = _request(
-        bible=story, number=episode if state else 1, state=state, choice=choice, direction=direction, seed=seed,
-        minutes=minutes,
+        bible=story, number=episode if state else 1, state=state, choice=choice,
+        direction=direction, seed=seed, minutes=minutes,
     )  # fmt: skip
     with _studio() as studio:
         policy = _policy(studio, tier, without)

@@ -34,7 +34,8 @@ _DEMAND = re.compile(
 )
 _STAKE = re.compile(
     r"\b(los\w+|lost|cost\w*|clos\w+|finish\w*|ruin\w*|end of|out of (a|the)|never (again|work|see)|prison|shut|take (it|everything) away|everything|every(one|body) "
-    r"will|pay for|gone for good|sack\w*|struck|fined|dead|die\w*|owe\w*|worth|price|last chance|too late|by (tomorrow|morning|noon|midnight|monday))\b",
+    r"will|pay for|gone for good|sack\w*|struck|fined|dead|die\w*|owe\w*|worth|price|last chance|too late|by (tomorrow|morning|noon|midnight|monday))\b"
+    r"|\bif\b.*\b(?:I|you|he|she|they|we|it|that|nobody|everybody|somebody)\b(?:['’](?:ll|d)| will| would| could| can)",
     re.IGNORECASE,
 )
 
@@ -97,6 +98,31 @@ def contraction_rate(speeches: Iterable[str]) -> float | None:
     text = "\n".join(speeches)
     short, full = len(_CONTRACTION.findall(text)), len(_FULL_FORM.findall(text))
     return short / (short + full) if short + full else None
+
+
+def distinctness(speeches: dict[str, list[str]]) -> float:
+    """How far apart people's ways of speaking are, 0 and up: the spread between speakers, over those with four speeches or more,
+    of speech length, contractions, questions, commas and first words, each in units that make 1 a plain difference."""
+    rows = []
+    for said in speeches.values():
+        if len(said) < 4:
+            continue
+        text = "\n".join(said)
+        words = max(1, len(text.split()))
+        rows.append(
+            (
+                words / len(said) / 4,
+                3 * len(_CONTRACTION.findall(text)) / len(said),
+                2 * text.count("?") / len(said),
+                10 * text.count(",") / words,
+                20 * len(re.findall(r"\b(well|oh|yeah|aye|right|listen|look|no|please|perhaps|quite|honestly|now)\b", text, re.IGNORECASE)) / words,
+                2 * text.count("!") / len(said),
+            )
+        )
+    if len(rows) < 2:
+        return 0.0
+    spread = [max(column) - min(column) for column in zip(*rows, strict=True)]
+    return sum(spread) / len(spread)
 
 
 def interruptions(episode: Episode, scene: int) -> list[Line]:
@@ -195,3 +221,8 @@ def manner_of(voice: str) -> str:
     folded = voice.casefold()
     best = min(((m.start(), manner) for manner, pattern in _MANNERS if (m := re.search(pattern, folded))), default=None)
     return best[1] if best else "plain"
+
+
+def is_formal(voice: str) -> bool:
+    """Whether a voice phrase says outright that somebody speaks in full forms."""
+    return bool(re.search(r"\b(formal|legal|stiff|bureaucra\w+|without contractions|no contractions|never contracts)\b", voice.casefold()))

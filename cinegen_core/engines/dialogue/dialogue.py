@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from cinegen_core.engines.base import Directive, EngineContext, Line, Phase, Realisation
 from cinegen_core.engines.common import by_parts, talked
-from cinegen_core.engines.reading import contraction_rate, interruptions, lines, manner_of
+from cinegen_core.engines.reading import distinctness, interruptions, lines, manner_of
 from cinegen_core.story import Dialogue as Speech
 from cinegen_core.story import Episode, StoryBible
 from cinegen_core.story.model import Noun
@@ -63,13 +63,21 @@ class Dialogue:
         for line, element in lines(episode):
             if isinstance(element, Speech):
                 by_cue.setdefault(element.speaker, []).append((line, element.text))
+        said = {cue: [text for _, text in rows] for cue, rows in by_cue.items()}
+        apart, plain = distinctness(said), distinctness(_speeches(context.draft.episode))
+        parts.append((1.0 if apart > 1.1 * plain else 0.0, [], "speakers who can be told apart"))
         for voice in directive.voices:
-            said = by_cue.get(voice.cue, [])
-            if len(said) < 4:
-                continue
-            rate = contraction_rate(text for _, text in said)
-            low, high = voice.contractions
-            kept = rate is None or low <= rate <= high
-            slips = [line for line, text in said if any(w.casefold() in text.casefold() for w in voice.banned)]
-            parts.append((1.0 if kept and not slips else 0.0, [], f"{voice.cue}'s way of speaking ({voice.manner})"))
+            slips = [
+                line for line, text in by_cue.get(voice.cue, []) if any(w.casefold() in text.casefold() for w in voice.banned)
+            ]
+            if slips:
+                parts.append((0.0, slips, f"words that {voice.cue} never says"))
         return by_parts(self.name, parts)
+
+
+def _speeches(episode: Episode) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for _, element in lines(episode):
+        if isinstance(element, Speech):
+            found.setdefault(element.speaker, []).append(element.text)
+    return found

@@ -41,7 +41,7 @@ class StrategicDialogue:
         holder = next((s.holder for s in outline.scenes if s.holder), None)
         before = [n for n, _ in talked(context) if reveal is None or n <= reveal]
         return SecretDirective(
-            engine=self.name, secret=outline.truth, holder=holder, reveal=reveal, deflections=tuple(before or [talked(context)[0][0]])
+            engine=self.name, secret=outline.truth, holder=holder, reveal=reveal, deflections=tuple(before[-2:] or [talked(context)[0][0]])
         )
 
     def realised(self, episode: Episode, directive: Directive, context: EngineContext) -> Realisation:

@@ -6,7 +6,8 @@ from typing import ClassVar
 
 from cinegen_core.engines.base import Directive, EngineContext, Line, Phase, Realisation
 from cinegen_core.engines.common import by_parts, has_genre, numbered, talked
-from cinegen_core.engines.reading import content_words, lines
+from cinegen_core.engines.narrative.episode_cohesion import PORTABLE
+from cinegen_core.engines.reading import content_words, lines, stem
 from cinegen_core.story import Action, Dialogue, Episode, StoryBible
 
 
@@ -66,6 +67,7 @@ def _runner(episode: Episode, context: EngineContext, scenes: tuple[int, ...]) -
     """Lines of description about one thing that comes back in two of the scenes and is in no draft scene twice."""
     names = {w for c in context.bible.characters for w in content_words(c.name)}
     names |= {w for p in context.bible.locations for w in content_words(p.name)}
+    names |= {w for motif in context.bible.motifs for w in content_words(motif)} | {stem(w) for w in PORTABLE}
     drafted: dict[str, set[int]] = {}
     for line, e in lines(context.draft.episode):
         if isinstance(e, Action):

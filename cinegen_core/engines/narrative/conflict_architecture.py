@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from cinegen_core.engines.base import Directive, EngineContext, Phase, Realisation
+from cinegen_core.engines.base import Directive, EngineContext, Line, Phase, Realisation
 from cinegen_core.engines.common import by_parts, talked
 from cinegen_core.engines.reading import rounds
 from cinegen_core.story import Episode, StoryBible
 from cinegen_core.story.model import Noun
+
+
+MORE_ROUNDS = 2
+"""Rounds asked for beyond the draft's."""
 
 
 class Layer(Noun):
@@ -46,9 +50,9 @@ class ConflictArchitecture:
         layers = []
         for number, scene in talked(context):
             holder, opponent = scene.people[0], scene.people[1] if len(scene.people) > 1 else scene.people[0]
-            had = len(rounds(context.draft.episode, number, holder, opponent)) // 2
+            had = len(_both_ways(context.draft.episode, number, holder, opponent)) // 2
             layers.append(
-                Layer(scene=number, holder=holder, opponent=opponent, want=scene.wants, block=scene.block, rounds=max(2, had + 1))
+                Layer(scene=number, holder=holder, opponent=opponent, want=scene.wants, block=scene.block, rounds=max(2, had + MORE_ROUNDS))
             )
         return ConflictDirective(engine=self.name, layers=tuple(layers))
 
@@ -56,7 +60,12 @@ class ConflictArchitecture:
         assert isinstance(directive, ConflictDirective)
         parts = []
         for layer in directive.layers:
-            found = rounds(episode, layer.scene, layer.holder, layer.opponent)
+            found = _both_ways(episode, layer.scene, layer.holder, layer.opponent)
             met = 1.0 if len(found) // 2 >= layer.rounds else 0.0
             parts.append((met, found, f"{layer.rounds} rounds between {layer.holder} and {layer.opponent} in scene {layer.scene}"))
         return by_parts(self.name, parts)
+
+
+def _both_ways(episode: Episode, scene: int, holder: str, opponent: str) -> list[Line]:
+    """Rounds of want and block, whoever of the two wants: an opponent with a want of their own counts."""
+    return [*rounds(episode, scene, holder, opponent), *rounds(episode, scene, opponent, holder)]

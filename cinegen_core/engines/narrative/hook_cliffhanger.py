@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 from cinegen_core.engines.base import Directive, EngineContext, Line, Phase, Realisation
 from cinegen_core.engines.common import by_parts
 from cinegen_core.engines.reading import content_words, lines
-from cinegen_core.story import Action, Dialogue, Episode, StoryBible
+from cinegen_core.story import Episode, StoryBible
 
 _ASKS = re.compile(
     r"\?|\b(no|not|never|nobody|nothing|no one|without|except|already|still|only|empty|missing|wrong|before|again|instead|too|yet|one more|alone|stops?|"
@@ -48,27 +48,44 @@ class HookCliffhanger:
 
     def realised(self, episode: Episode, directive: Directive, context: EngineContext) -> Realisation:
         assert isinstance(directive, HookDirective)
-        opening: list[Line] = []
-        spent = 0.0
-        for line, element in lines(episode, 1):
-            if spent > directive.seconds or (isinstance(element, Dialogue) and opening):
-                break
-            spent += len(element.text.split()) / 4.2
-            opening.append(line)
-        drafted = {e.text for s in context.draft.episode.scenes for e in s.elements}
-        hook = [line for line in opening if _ASKS.search(line.text) and line.text not in drafted]
-        last = list(lines(episode, len(episode.scenes)))
-        draft_last = context.draft.episode.scenes[-1].elements[-1].text
-        tail = last[-6:]
-        after = next((i for i, (_, e) in enumerate(tail) if e.text == draft_last), -1)
-        cliff = [line for line, e in tail[after + 1 :] if isinstance(e, Action | Dialogue)]
-        happens = any(isinstance(e, Action) for _, e in tail[after + 1 :]) if directive.form != "line" else bool(cliff)
+        drafted = context.draft.episode
+        hook = _hook(episode, drafted, directive.seconds)
+        cliff = _cliff(episode, drafted)
+        happens = len(cliff) >= 2 if directive.form != "line" else bool(cliff)
         parts: list[tuple[float, list[Line], str]] = [
             (1.0 if hook else 0.0, hook[:2], f"an opening question within {directive.seconds} seconds"),
-            (1.0 if cliff and happens else 0.0, cliff, f"an ending that hangs on an {directive.form}"),
+            (1.0 if happens else 0.0, cliff, f"an ending that hangs on an {directive.form}"),
         ]
+        last = list(lines(episode, len(episode.scenes)))
         if directive.withheld:
             answer = content_words(directive.withheld)
             told = [line for line, _ in last[-6:] if answer and len(answer & content_words(line.text)) >= max(3, 0.6 * len(answer))]
             parts.append((0.0 if told or not cliff else 1.0, [], "the answer kept back at the end"))
         return by_parts(self.name, parts)
+
+
+def _hook(episode: Episode, draft: Episode, seconds: int) -> list[Line]:
+    """Opening lines that ask something, before the place is described as the draft describes it; a title card does not count."""
+    first = next((e.text for _, e in lines(draft, 1) if not e.text.startswith("Over black")), "")
+    found: list[Line] = []
+    spent = 0.0
+    for line, element in lines(episode, 1):
+        if element.text.startswith("Over black"):
+            continue
+        if spent > seconds or (first and first in element.text):
+            break
+        spent += len(element.text.split()) / 4.2
+        found.append(line)
+    return found if any(_ASKS.search(line.text) for line in found) else []
+
+
+def _cliff(episode: Episode, draft: Episode) -> list[Line]:
+    """What happens after the line that the draft ended on."""
+    last = draft.scenes[-1].elements[-1]
+    wanted = content_words(last.text)
+    rows = [line for line, _ in lines(episode, len(episode.scenes))]
+    for index in range(len(rows) - 1, -1, -1):
+        shared = content_words(rows[index].text) & wanted
+        if rows[index].text == last.text or (wanted and len(shared) >= 0.6 * len(wanted)):
+            return rows[index + 1 :]
+    return rows[-2:]

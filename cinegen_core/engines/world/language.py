@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from cinegen_core.engines.base import Directive, EngineContext, Line, Phase, Realisation
 from cinegen_core.engines.common import by_parts, talked
-from cinegen_core.engines.reading import content_words, contraction_rate, lines, manner_of, vocabulary
+from cinegen_core.engines.reading import content_words, contraction_rate, is_formal, lines, vocabulary
 from cinegen_core.story import Dialogue, Episode, StoryBible
 from cinegen_core.story.model import Noun
 
@@ -49,13 +49,13 @@ class Language:
         registers = []
         for cue, character in context.bible.cues().items():
             if cue in speaking:
-                formal = manner_of(character.voice) == "formal"
-                registers.append(Register(cue=cue, low=0.0 if formal else 0.3, high=0.25 if formal else 1.0))
+                if is_formal(character.voice):
+                    registers.append(Register(cue=cue, low=0.0, high=0.25))
         words = vocabulary(context.bible)
         had = _spoken(context.draft.episode, words)
         scenes = talked(context)
         return LanguageDirective(
-            engine=self.name, registers=tuple(registers), scene=scenes[0][0], terms=tuple(sorted(words)), count=len(had) + 1
+            engine=self.name, registers=tuple(registers), scene=scenes[0][0], terms=tuple(sorted(words)), count=round(1.6 * len(had)) + 2
         )
 
     def realised(self, episode: Episode, directive: Directive, context: EngineContext) -> Realisation:
@@ -66,7 +66,7 @@ class Language:
         ]  # fmt: skip
         count = len(_spoken(episode, wanted))
         parts: list[tuple[float, list[Line], str]] = [
-            (min(1.0, count / max(1, directive.count)), used, f"{directive.count} words of this world, spoken")
+            (1.0 if count >= directive.count else 0.0, used, f"{directive.count} words of this world, spoken")
         ]
         for register in directive.registers:
             said = [e.text for _, e in lines(episode) if isinstance(e, Dialogue) and e.speaker == register.cue]

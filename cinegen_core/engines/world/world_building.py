@@ -54,7 +54,7 @@ class WorldBuilding:
     def realised(self, episode: Episode, directive: Directive, context: EngineContext) -> Realisation:
         assert isinstance(directive, PlaceDirective)
         parts: list[tuple[float, list[Line], str]] = []
-        described = [(line, e) for line, e in lines(episode) if isinstance(e, Action)]
+        described = [(line, e) for n in directive.scenes for line, e in _opening(episode, n)]
         if "sound" in directive.senses:
             heard = {n: [line for line, e in described if line.scene == n and SOUND.search(e.text)] for n in directive.scenes}
             share = sum(bool(v) for v in heard.values()) / max(1, len(heard))
@@ -68,6 +68,16 @@ class WorldBuilding:
             found = _rule_lines(episode, wanted)
             parts.append((1.0 if len(found) > len(had) else 0.0, found, f"the rule at work: {directive.rule}"))
         return by_parts(self.name, parts)
+
+
+def _opening(episode: Episode, scene: int) -> list[tuple[Line, Action]]:
+    """What a scene shows before anybody speaks, four lines at most."""
+    found: list[tuple[Line, Action]] = []
+    for line, e in lines(episode, scene):
+        if not isinstance(e, Action) or len(found) == 4:
+            break
+        found.append((line, e))
+    return found
 
 
 def _rule_lines(episode: Episode, wanted: frozenset[str]) -> list[Line]:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from cinegen_core.engines.world.world_building import SMELL
 from cinegen_core.story import (
     Action,
     Beat,
@@ -32,6 +33,8 @@ from cinegen_core.writers.embedded.tokens import Truths, is_knowledge, knower
 
 WORDS_PER_MINUTE = 195
 """A five-minute episode of this form runs to about 750 to 1,150 words of script (design of the embedded writer)."""
+
+MOST_WORDS_PER_MINUTE = 226
 
 PLAIN_CHOICES = (
     ("Go on asking about {thing}.", "It may cost more than it has so far."),
@@ -92,9 +95,10 @@ def segments(plan: Plan) -> list[Segment]:
 class Composer:
     """Writes one episode. Made for one call and thrown away."""
 
-    def __init__(self, work: Work, orders: Orders) -> None:
+    def __init__(self, work: Work, orders: Orders, slack: float = 1.06) -> None:
         self.work = work
         self.orders = orders
+        self.slack = slack
         memory = work.memory
         self.ledger = Ledger(
             said=set(memory.said),
@@ -117,7 +121,7 @@ class Composer:
     def _selected(self, all_segments: Sequence[Segment]) -> dict[int, list[BeatScript]]:
         """The beats to play by scene: the required ones, and as many wishes as there is time for."""
         orders = self.orders
-        limit = orders.words * 1.06 if orders.words is not None else float("inf")
+        limit = orders.words * self.slack if orders.words is not None else float("inf")
         chosen: dict[int, list[BeatScript]] = {}
         total = 150.0
         for segment in all_segments:
@@ -183,7 +187,8 @@ class Composer:
             for name, options in senses:
                 line = self.scribe.pool(f"{name}:{segment.place}", options, segment.index)
                 if line:
-                    parts.append(line if line.endswith((".", "!", "?")) else line + ".")
+                    line = line if line.endswith((".", "!", "?")) else line + "."
+                    parts.append(_as_smell(line) if name == "smells" else line)
         return [Action(text=" ".join(parts))] if parts else []
 
     def _introduce(self, elements: Sequence[Element], segment: Segment) -> list[Element]:
@@ -465,6 +470,13 @@ class Composer:
         )
 
 
+def _as_smell(line: str) -> str:
+    """A fragment such as "Wet rope." said as what it is; a whole sentence stays."""
+    if SMELL.search(line) or len(line.split()) > 6 or re.match(r"^(The|A|An|It|There|Somebody|Something|Everything|No)\b", line):
+        return line
+    return f"A smell of {line[:1].lower()}{line[1:]}"
+
+
 def _axis(choice: PlayableChoice) -> str:
     if any(is_knowledge(t) for t in choice.gives):
         return "tell / keep"
@@ -537,6 +549,16 @@ def outline(work: Work, draft: Episode) -> Outline:
         stake=focus.stake if focus else "",
         scenes=tuple(found),
     )
+
+
+def compose(work: Work, orders: Orders) -> Episode:
+    """The episode; written again with fewer wishes granted where it came out too long for its running time."""
+    slack = 1.06
+    while True:
+        episode = Composer(work, orders, slack).episode()
+        if orders.words is None or slack < 0.7 or episode.words <= MOST_WORDS_PER_MINUTE * work.request.minutes:
+            return episode
+        slack -= max(0.04, (episode.words / work.request.minutes - MOST_WORDS_PER_MINUTE) / WORDS_PER_MINUTE)
 
 
 def as_draft(work: Work) -> Draft:

@@ -81,7 +81,7 @@ def _wishes(directive: Directive, scenes: Sequence[int], series: Series) -> Iter
                 yield Wish(scene, "trade", 1.0 if scene == directive.scene else 0.7)
         case TensionDirective():
             for scene in directive.stake_scenes:
-                yield Wish(scene, "stake", 1.3)
+                yield Wish(scene, "stake", 1.55)
         case GenreDirective():
             for scene in directive.scenes:
                 yield Wish(scene, "convention", 1.2)
@@ -123,6 +123,7 @@ def orders_from(directives: Sequence[Directive], work: Work, first: Sequence[Dir
                 wishes.append(Wish(wish.scene, wish.beat, wish.worth + boost, wish.argument, wish.inverted))
     by_type = {type(d): d for d in directives if d.operation != "forbid"}
     conflict, pacing = by_type.get(ConflictDirective), by_type.get(PacingDirective)
+    language = by_type.get(LanguageDirective)
     life, place, setups = by_type.get(LifeDirective), by_type.get(PlaceDirective), by_type.get(SetupDirective)
     return Orders(
         wishes=tuple(w for w in wishes if (w.scene, w.beat) not in forbidden),
@@ -137,6 +138,7 @@ def orders_from(directives: Sequence[Directive], work: Work, first: Sequence[Dir
         background=(life.scene,) if isinstance(life, LifeDirective) else (),
         words=int(WORDS_PER_MINUTE * work.request.minutes) if CanvasDirective in by_type else None,
         rising=TensionDirective in by_type,
+        terms=frozenset(language.terms) if isinstance(language, LanguageDirective) else frozenset(),
         fast=pacing.fast if isinstance(pacing, PacingDirective) else None,
         slow=pacing.slow if isinstance(pacing, PacingDirective) else None,
         plain_setups=tuple((s.what, s.plant, s.payoff) for s in setups.setups) if isinstance(setups, SetupDirective) else (),

@@ -33,6 +33,7 @@ class Orders:
     motif: str = ""
     words: int | None = None
     rising: bool = False
+    terms: frozenset[str] = frozenset()
     fast: int | None = None
     slow: int | None = None
     plain_setups: tuple[tuple[str, int, int], ...] = ()

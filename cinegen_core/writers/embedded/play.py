@@ -12,7 +12,7 @@ from pathlib import Path
 import yaml
 
 from cinegen_core.story import Dialogue, Episode, EpisodeRequest, Policy, StoryBible
-from cinegen_core.writers.embedded.compose import Composer, Work
+from cinegen_core.writers.embedded.compose import Work, compose
 from cinegen_core.writers.embedded.directives import everything
 from cinegen_core.writers.embedded.writer import EmbeddedWriter
 
@@ -67,7 +67,7 @@ def main(arguments: list[str] | None = None) -> int:
     for number in range(1, options.episodes + 1):
         request = EpisodeRequest(bible=bible, number=number, state=state, choice=choice, seed=options.seed)
         work = writer.work(request, Policy())
-        episode = Composer(work, everything(work)).episode()
+        episode = compose(work, everything(work))
         print(show(episode))
         cues = sum(isinstance(e, Dialogue) for s in episode.scenes for e in s.elements)
         print(f"\n# {episode.words} words, {cues} cues, {len(episode.scenes)} scenes")

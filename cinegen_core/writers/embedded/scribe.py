@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from cinegen_core.story import Action, Dialogue
+from cinegen_core.engines.reading import content_words, is_formal, tension
+from cinegen_core.story import Action, Dialogue, Scene
 from cinegen_core.writers.embedded.cards import Person, Series
 from cinegen_core.writers.embedded.chance import Chance
 from cinegen_core.writers.embedded.grammar import expand_contractions, tidy
@@ -127,12 +128,16 @@ class Scribe:
         text = stage.fill(option.text)
         if not self.orders.voices:
             text = flatten(text)
-        elif self.orders.contractions and person.card.manner == "formal":
+        elif self.orders.contractions and self._formal(person):
             text = tidy(expand_contractions(text))
         parenthetical = stage.fill(option.parenthetical).lower() if option.parenthetical else None
         if option.parenthetical and not parenthetical:
             parenthetical = None
         return Dialogue(speaker=person.cue, text=text, parenthetical=parenthetical, extension=option.extension)
+
+    def _formal(self, person: Person) -> bool:
+        voice = next(c.voice for c in self.series.bible.characters if c.name == person.full)
+        return is_formal(voice) or (not self.series.written and person.card.manner == "formal")
 
     def lines(self, lines: Lines, segment: Segment, *key: object) -> tuple[Element, ...]:
         """All lines of a script in order. Raises `OpenSlot`."""
@@ -153,6 +158,10 @@ class Scribe:
             score = self.chance.roll("variant", *key)
             score -= 1.5 * sum(self.ledger.spent(e.text) for e in spoken)
             score -= 0.5 * sum(self.ledger.spent(e.text) for e in elements if isinstance(e, Action))
+            if self.orders.rising and spoken:
+                score += (0.8 if segment.last else -0.3) * tension(Scene(slugline="", seconds=0, elements=elements))
+            if self.orders.terms:
+                score += 0.45 * len(content_words(" ".join(e.text for e in spoken)) & self.orders.terms)
             if spoken and self.orders.fast == segment.index:
                 score -= 0.06 * sum(len(e.text.split()) for e in spoken) / len(spoken)
             if spoken and self.orders.slow == segment.index:

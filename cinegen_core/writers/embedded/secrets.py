@@ -73,12 +73,12 @@ def thing_of(text: str, kind: str) -> str:
 
 
 def mark_others(text: str, holder: Character, holder_key: str, others: dict[str, Character], lead: str) -> str:
-    """Puts marks like `<noor:his>` where the sentence means somebody else of the cast, by name or by pronoun."""
+    """Puts marks like `<noor:POS>` where the sentence means somebody else of the cast, by name or by pronoun."""
     for key, person in sorted(others.items(), key=lambda item: -len(item[1].name)):
         for name in dict.fromkeys((person.name, person.short)):
-            text = re.sub(rf"\b{re.escape(name)}(?:'s|’s|(?<=s)')(?=\s)", f"<{key}:his>", text)
-            text = re.sub(rf"\b{re.escape(name)} (is|was|has)\b", rf"<{key}:he \1>", text)
-            text = re.sub(rf"(?<!<)\b{re.escape(name)}\b(?!:)", f"<{key}:him>", text)
+            text = re.sub(rf"\b{re.escape(name)}(?:'s|’s|(?<=s)')(?=\s)", f"<{key}:POS>", text)
+            text = re.sub(rf"\b{re.escape(name)} (is|was|has)\b", rf"<{key}:SUB \1>", text)
+            text = re.sub(rf"(?<!<)\b{re.escape(name)}\b(?!:)", f"<{key}:OBJ>", text)
     for subject in ("she", "he"):
         if subject == holder.subject:
             continue
@@ -88,11 +88,11 @@ def mark_others(text: str, holder: Character, holder_key: str, others: dict[str,
             continue
         he, him, his, _, _ = PRONOUNS[subject]
         if subject == "she":
-            text = re.sub(r"\bher (?=[a-z])(?!(?:to|that|about|for|in|on|at|and|from|with|when|if)\b)", f"<{key}:his> ", text)
+            text = re.sub(r"\bher (?=[a-z])(?!(?:to|that|about|for|in|on|at|and|from|with|when|if)\b)", f"<{key}:POS> ", text)
         else:
-            text = re.sub(rf"\b{his}\b", f"<{key}:his>", text)
-        text = re.sub(rf"\b{him}\b(?!:)", f"<{key}:him>", text)
-        text = re.sub(rf"(?<!^)\b{he} (is|was|has)\b", rf"<{key}:he \1>", text)
+            text = re.sub(rf"\b{his}\b", f"<{key}:POS>", text)
+        text = re.sub(rf"\b{him}\b(?!:)", f"<{key}:OBJ>", text)
+        text = re.sub(rf"(?<!^)\b{he} (is|was|has)\b", rf"<{key}:SUB \1>", text)
     return text
 
 
@@ -102,6 +102,6 @@ def unmark(text: str, people: dict[str, str]) -> str:
     def put(match: re.Match[str]) -> str:
         name = people[match.group(1)]
         word = match.group(2)
-        return name + ("'s" if word == "his" else word.removeprefix("he") if word.startswith("he ") else "")
+        return name + ("'s" if word == "POS" else word.removeprefix("SUB") if word.startswith("SUB ") else "")
 
     return re.sub(r"<(\w+):([^<>]+)>", put, text)

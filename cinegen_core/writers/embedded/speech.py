@@ -67,26 +67,26 @@ class Stage:
         raise OpenSlot("{" + slot + "}")
 
     def _address(self, text: str) -> str:
-        """Fills `<noor:his>`: "my" said by Noor, "your" said to her, else "Noor's"."""
+        """Fills `<noor:POS>`: "my" said by Noor, "your" said to her, else "Noor's"."""
 
         def put(match: re.Match[str]) -> str:
             who, word = match.groups()
             person = self.series.people[who]
-            if word.startswith("he "):
-                verb = word[3:]
+            if word.startswith("SUB "):
+                verb = word[4:]
                 if who == self.speaker:
                     return "I " + {"is": "am", "has": "have"}.get(verb, verb)
                 if who == self.listener:
                     return "you " + {"is": "are", "has": "have", "was": "were"}.get(verb, verb)
                 return f"{person.name} {verb}"
-            index = {"him": 1, "his": 2}[word]
+            index = {"OBJ": 1, "POS": 2}[word]
             if who == self.speaker:
                 return ("I", "me", "my")[index]
             if who == self.listener:
                 return ("you", "you", "your")[index]
             return (person.name, person.name, person.name + "'s")[index]
 
-        return re.sub(r"<(\w+):(him|his|he \w+)>", put, text)
+        return re.sub(r"<(\w+):(OBJ|POS|SUB \w+)>", put, text)
 
     def _person(self, role: str) -> Person:
         key = self.roles.people.get(role)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from importlib.resources import files
@@ -13,7 +13,7 @@ from cinegen_core.story import Draft, Episode, EpisodeRequest, Policy, StoryBibl
 from cinegen_core.writers.base import Said
 from cinegen_core.writers.embedded.cards import Series, read_cards
 from cinegen_core.writers.embedded.chance import Chance
-from cinegen_core.writers.embedded.compose import WORDS_PER_MINUTE, Composer, Work, as_draft, expected_words
+from cinegen_core.writers.embedded.compose import WORDS_PER_MINUTE, Work, as_draft, compose, expected_words
 from cinegen_core.writers.embedded.derive import derive_series
 from cinegen_core.writers.embedded.directives import orders_from
 from cinegen_core.writers.embedded.memory import KEY, Memory, recall
@@ -70,14 +70,16 @@ class EmbeddedWriter:
         series, rep = self.series(request.bible, complete=complete_context)
         memory = recall(request.state, series)
         chance = Chance(f"{request.bible.title}|{request.seed}|{request.number}|{request.direction}")
-        opening = _opening(request, memory, rep, series, chance)
+        genres = genres_of(request.bible)
+        opening = _opening(
+            request, memory, rep, series, chance, lambda: library_repertoire(series, self._library, genres)
+        )
         truths = Truths(frozenset(memory.tokens))
         if opening:
             truths = truths.after(opening.choice.gives)
         situation = Situation(
             request.number, truths, frozenset(memory.played), frozenset(memory.ended), memory.last_fact
         )
-        genres = genres_of(request.bible)
         words = WORDS_PER_MINUTE * request.minutes
         for wider in range(3):
             try:
@@ -101,7 +103,7 @@ class EmbeddedWriter:
         self, request: EpisodeRequest, policy: Policy, draft: Draft, directives: Sequence[Directive], said: Said
     ) -> Episode:
         work = self.work(request, policy)
-        episode = Composer(work, orders_from(directives, work)).episode()
+        episode = compose(work, orders_from(directives, work))
         said(_text(episode))
         return episode
 
@@ -111,7 +113,7 @@ class EmbeddedWriter:
     ) -> Episode:
         """Writes again with the missing directives put first when time is short."""
         work = self.work(request, policy)
-        repaired = Composer(work, orders_from(directives, work, first=missing)).episode()
+        repaired = compose(work, orders_from(directives, work, first=missing))
         said(_text(repaired))
         return repaired
 
@@ -139,10 +141,12 @@ def _fitting_plan(
 
 
 def _opening(
-    request: EpisodeRequest, memory: Memory, rep: Repertoire, series: Series, chance: Chance
+    request: EpisodeRequest, memory: Memory, rep: Repertoire, series: Series, chance: Chance, spare: Callable[[], Repertoire]
 ) -> Opening | None:
     taken = request.taken
     ending = rep.ending(memory.ending) if memory.ending else None
+    if ending is None and memory.ending and series.written:
+        ending = spare().ending(memory.ending)
     if taken is None or ending is None:
         return None
     choice = next(c for c in ending.choices if c.script.id == taken.id)

@@ -1,0 +1,116 @@
+"""What a visitor fills in: the bible, and how the next episode should be written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import streamlit as st
+
+from cinegen_core.story import StoryBible
+from cinegen_core.story.errors import StoryError
+from cinegen_core.story.load import load_bible, load_sample, sample_names
+from cinegen_core.story.source import decode
+from cinegen_core.studio import TIER_WORDS
+from cinegen_core.tiers.model import TierName
+from pages.shared import literal
+
+_EXAMPLE = """\
+title: Slack Water
+premise: A harbour pilot comes home to find out who let her father drown.
+characters:
+  - name: Marit Vold
+    want: to see the November log
+    secret: She has already read it.
+  - name: Ansel Roe
+    want: to keep the station open
+    secret: He cut the page out.
+"""
+
+_WAYS: dict[TierName, str] = {
+    "comprehensive": "Draft, engines, synthesis, and a repair of what is missing",
+    "enhanced_baseline": "One pass of the writer, without the engines",
+    "basic_fallback": "Three short scenes that any bible can be put into",
+}
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A bible that was accepted; `source` is the sample's name, or empty."""
+
+    bible: StoryBible
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class Wish:
+    seed: int
+    minutes: float
+    direction: str
+    tier: TierName
+
+
+def choose_bible() -> Chosen | None:
+    """A sample, or a bible of one's own; None while there is nothing that could be used."""
+    kind = st.segmented_control(
+        "Series", ("A sample", "My own"), default="A sample", key="kind", label_visibility="collapsed"
+    )
+    return _own() if kind == "My own" else _sample()
+
+
+def _sample() -> Chosen | None:
+    names = sample_names()
+    titles = {name: load_sample(name) for name in names}
+    name = st.selectbox("Series", names, format_func=lambda name: titles[name].title, key="sample")
+    if name is None:
+        return None
+    bible = titles[name]
+    st.markdown(literal(bible.premise))
+    st.caption(literal(", ".join((*bible.genres, *(person.name for person in bible.characters)))))
+    return Chosen(bible, name)
+
+
+def _own() -> Chosen | None:
+    file = st.file_uploader("A file", type=["yaml", "yml", "json", "toml", "txt"], key="bible_file")
+    text = st.text_area(
+        "Or paste it here", height=260, placeholder=_EXAMPLE, key="bible_text",
+        help="YAML, JSON or TOML. A title, a premise and two people who want something are enough.",
+    )  # fmt: skip
+    if file is None and not text.strip():
+        st.caption("A title, a premise and two people who want something are enough to begin with.")
+        return None
+    try:
+        if file is not None:
+            bible = load_bible(decode(file.getvalue(), file.name) + "\n", name=file.name)
+        else:
+            bible = load_bible(text + "\n", name="the bible")
+    except StoryError as error:
+        count = len(error.problems)
+        st.error(f"{'One thing keeps' if count == 1 else f'{count} things keep'} this bible from being used:")
+        st.markdown("\n".join(f"- {literal(line)}" for line in str(error).split("\n")))
+        return None
+    st.success(f"{literal(bible.title)}: accepted.")
+    gaps = bible.gaps()
+    if gaps:
+        with st.expander(f"What would make it richer ({len(gaps)})"):
+            st.markdown("\n".join(f"- {literal(gap)}" for gap in gaps))
+    return Chosen(bible)
+
+
+def how(*, key: str, seed: int = 1, minutes: float = 5.0, number: int) -> Wish:
+    """How the episode should be written. What was filled in stays for the next one."""
+    with st.expander(f"How episode {number} should be written"):
+        tier = st.radio(
+            "Way of writing", list(_WAYS), key=f"{key}_tier",
+            format_func=lambda tier: TIER_WORDS[tier].capitalize(), captions=list(_WAYS.values()),
+        )  # fmt: skip
+        left, right = st.columns(2)
+        chosen_seed = left.number_input(
+            "Seed", min_value=0, max_value=2**53 - 1, value=seed, step=1, key=f"{key}_seed",
+            help="The same seed and the same choices give the same episode, letter for letter.",
+        )  # fmt: skip
+        chosen_minutes = right.slider("Minutes", 2.0, 10.0, minutes, 0.5, key=f"{key}_minutes")
+        direction = st.text_area(
+            "A note to the writers", max_chars=2000, height=80, key=f"{key}_direction",
+            placeholder="Slower. And let Pip be the one who finds it.",
+        )  # fmt: skip
+    return Wish(int(chosen_seed), float(chosen_minutes), direction.strip(), tier or "comprehensive")

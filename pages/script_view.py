@@ -1,0 +1,109 @@
+"""An episode as a screenplay page, and the engines' part in it, as HTML. All text is escaped."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+
+from cinegen_core.story import Action, Dialogue, Element, Episode
+from cinegen_core.tiers.model import EngineRun
+
+LINES_SHOWN = 3
+
+_STYLE = """<style>
+.script { font-family: 'Courier Prime', 'Courier New', Courier, 'Liberation Mono', monospace; font-size: 1rem;
+  line-height: 1.3; max-width: 64ch; margin: 0 auto; padding: 1.5rem 0 0.5rem; overflow-wrap: anywhere; }
+.script h3 { font: inherit; font-weight: 700; margin: 2.2em 0 1em; padding: 0; }
+.script h3:first-child { margin-top: 0; }
+.script h3 span { display: inline-block; min-width: 3ch; opacity: 0.72; font-weight: 400; }
+.script p { margin: 0 0 1em; font: inherit; white-space: pre-line; }
+.script .speech { margin: 0 0 1em; padding-left: 10ch; max-width: 45ch; break-inside: avoid; }
+.script .speech p { margin: 0; }
+.script .cue { padding-left: 12ch; }
+.script .aside { padding-left: 6ch; max-width: 28ch; }
+.script .cut { text-align: right; }
+.script .asked { margin: 2.5em 0 0.5em; text-align: center; font-weight: 700; }
+.engines { width: 100%; border-collapse: collapse; font-size: 0.9rem; line-height: 1.4; }
+.engines caption { text-align: left; padding-bottom: 0.5rem; }
+.engines th, .engines td { text-align: left; vertical-align: top; padding: 0.5rem 0.8rem 0.5rem 0;
+  border-top: 1px solid color-mix(in srgb, currentColor 22%, transparent); overflow-wrap: break-word; }
+.engines ul { margin: 0; padding-left: 1.1em; }
+.engines li { margin: 0; font-size: inherit; }
+.engines .where { opacity: 0.8; white-space: nowrap; }
+@media (max-width: 640px) {
+  .script { font-size: 0.94rem; padding-top: 0.5rem; }
+  .script .speech { padding-left: 2.5ch; padding-right: 1ch; max-width: 38ch; }
+  .script .cue { padding-left: 8ch; }
+  .script .aside { padding-left: 4ch; }
+  .engines thead { display: none; }
+  .engines tr { display: block; padding: 0.6rem 0; }
+  .engines th, .engines td { display: block; border: 0; padding: 0.1rem 0; }
+  .engines tr { border-top: 1px solid color-mix(in srgb, currentColor 22%, transparent); }
+}
+</style>"""
+
+
+def script_html(episode: Episode) -> str:
+    """The scenes, numbered from 1 as the engines' table counts them, and the question at the end."""
+    parts: list[str] = []
+    for number, scene in enumerate(episode.scenes, start=1):
+        parts.append(f"<h3><span>{number}</span>{escape(scene.slugline)}</h3>")
+        parts += [_element(element) for element in scene.elements]
+    parts.append(f'<p class="asked">{escape(episode.question)}</p>')
+    return f'{_STYLE}<article class="script">{"".join(parts)}</article>'
+
+
+def _element(element: Element) -> str:
+    if isinstance(element, Action):
+        return f"<p>{escape(element.text)}</p>"
+    if isinstance(element, Dialogue):
+        cue = element.speaker + (f" ({element.extension})" if element.extension is not None else "")
+        aside = f'<p class="aside">({escape(element.parenthetical)})</p>' if element.parenthetical else ""
+        return (
+            f'<div class="speech"><p class="cue">{escape(cue)}</p>{aside}<p>{escape(element.text)}</p></div>'
+        )
+    return f'<p class="cut">{escape(element.text)}</p>'
+
+
+def engines_html(runs: Sequence[EngineRun], asked: Mapping[str, Sequence[str]]) -> str:
+    """A row for each engine: what it asked for, whether that is in the script, and the lines that show it."""
+    rows = "".join(
+        f'<tr><th scope="row">{escape(run.engine)}</th><td>{_listed(asked.get(run.engine, ()))}</td>'
+        f"<td>{escape(_found(run))}</td><td>{_lines(run)}</td></tr>"
+        for run in runs
+    )
+    return (
+        f'{_STYLE}<table class="engines"><caption>Scenes and lines count from 1, as in the script above.</caption>'
+        '<thead><tr><th scope="col">Engine</th><th scope="col">Asked for</th><th scope="col">In the script</th>'
+        f'<th scope="col">Where</th></tr></thead><tbody>{rows}</tbody></table>'
+    )
+
+
+def _listed(words: Sequence[str]) -> str:
+    return f"<ul>{''.join(f'<li>{escape(word)}</li>' for word in words)}</ul>" if words else "-"
+
+
+def _found(run: EngineRun) -> str:
+    if run.error is not None:
+        return f"failed: {run.error}"
+    if run.realisation is None:
+        return "asked for nothing"
+    words = f"{round(100 * run.realisation.score)} %"
+    if run.repaired:
+        words += ", after a repair"
+    if run.realisation.missing:
+        words += "; missing: " + "; ".join(run.realisation.missing)
+    return words
+
+
+def _lines(run: EngineRun) -> str:
+    lines = run.realisation.lines if run.realisation else ()
+    if not lines:
+        return "-"
+    items = [
+        f'<li><span class="where">{line.scene}.{line.line}</span> {escape(line.text)}</li>'
+        for line in lines[:LINES_SHOWN]
+    ]
+    if len(lines) > LINES_SHOWN:
+        items.append(f"<li>and {len(lines) - LINES_SHOWN} more</li>")
+    return f"<ul>{''.join(items)}</ul>"
