@@ -246,9 +246,19 @@ def _asked(generation: Generation) -> dict[str, tuple[str, ...]]:
             mode="json", exclude={"engine", "operation"}, exclude_defaults=True
         )
         words[engine_run.engine] = tuple(
-            f"{name.replace('_', ' ')}: {_in_words(value)}" for name, value in fields.items()
+            f"{name.replace('_', ' ')}: {_in_words(item)}"
+            for name, value in fields.items()
+            for item in (value if _is_rows(value) else [value])
         )
     return words
+
+
+def _is_rows(value: object) -> bool:
+    return (
+        isinstance(value, list)
+        and bool(value)
+        and all(isinstance(item, dict) and len(item) > 1 for item in value)
+    )
 
 
 def _in_words(value: object) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Literal
 
 import streamlit as st
 from pydantic import ValidationError
@@ -13,7 +14,7 @@ from cinegen_core.story import EpisodeRequest, StoryBible
 from cinegen_core.story.formats import to_fountain, to_json, to_text
 from cinegen_core.studio import TIER_WORDS, Studio, StudioBusyError, from_tier
 from pages.asking import Wish, choose_bible, how
-from pages.script_view import engines_html, script_html
+from pages.script_view import PAGE_STYLE, engines_html, script_html
 from pages.shared import literal, the_studio
 
 _PHASES = {
@@ -28,6 +29,7 @@ _SEASONS_SHOWN = 12
 
 def page() -> None:
     studio = the_studio()
+    st.html(PAGE_STYLE)
     try:
         season = studio.store.season(st.query_params.get("season", ""))
         _sidebar(studio, season)
@@ -40,7 +42,7 @@ def page() -> None:
 
 
 def _go(**params: str | None) -> None:
-    """Another place in the studio; the address says which, so that it can be reloaded and shared between tabs."""
+    """Another place in the studio. The address says which, so that a reload or a second tab finds it."""
     st.query_params.from_dict({name: value for name, value in params.items() if value})
     st.rerun()
 
@@ -51,8 +53,9 @@ def _sidebar(studio: Studio, season: Season | None) -> None:
             st.subheader(literal(season.title))
             current = st.query_params.get("episode", "")
             for record in _path(studio, season, current):
+                kind: Literal["primary", "tertiary"] = "primary" if record.id == current else "tertiary"
                 label = f"{record.number}. {literal(record.generation.episode.title)}"
-                if st.button(label, key=f"to_{record.id}", width="stretch", disabled=record.id == current):
+                if st.button(label, key=f"to_{record.id}", width="stretch", type=kind):
                     _go(season=season.id, episode=record.id)
             if st.button("New series", icon=":material/add:", key="new_series", width="stretch"):
                 _go()
@@ -60,7 +63,7 @@ def _sidebar(studio: Studio, season: Season | None) -> None:
         if others:
             st.subheader("Seasons")
         for other in others[:_SEASONS_SHOWN]:
-            label = f"{literal(other.title)} ({other.started:%d %b, %H\\:%M})"
+            label = f"{literal(other.title)} ({other.started.astimezone():%d %b, %H\\:%M})"
             if st.button(label, key=f"season_{other.id}", width="stretch", type="tertiary"):
                 _go(season=other.id)
 
@@ -176,28 +179,33 @@ def _watch(studio: Studio, season: Season, view: JobView) -> None:
         else:
             _progress(now)
 
-    progress()
     if st.button("Stop", key="stop", icon=":material/stop:"):
         studio.cancel(view.id)
         studio.wait(view.id, 5)
         st.rerun()
+    progress()
 
 
 def _progress(view: JobView) -> None:
-    """One line for each thing that has begun; the last one is going on."""
+    """A line for each step that has begun, and under the engines' step one for each of their phases."""
     lines: list[str] = []
+    step, group = "Getting ready", ""
     for update in view.updates:
         if update.kind == "tier":
             lines.append(f"**{TIER_WORDS[update.tier].capitalize()}**")
         elif update.kind == "phase":
-            lines.append(_PHASES[update.phase])
+            step, group = _PHASES[update.phase], ""
+            lines.append(step)
         elif update.kind == "engine":
-            lines.append(f"&emsp;{literal(update.engine)}{'' if update.ok else ': failed'}")
+            name = literal(update.engine) + ("" if update.ok else " (failed)")
+            if update.phase == group:
+                lines[-1] += f", {name}"
+            else:
+                lines.append(f"&emsp;{update.phase}: {name}")
+            group = update.phase
         elif update.kind == "attempt" and update.outcome != "accepted":
             lines.append(f"Not kept for now: {literal(update.reason)}")
-    with st.status(
-        lines[-1].replace("&emsp;", "") if lines else "Getting ready", state="running", expanded=True
-    ):
+    with st.status(step, state="running", expanded=True):
         st.markdown("  \n".join(lines))
 
 
@@ -206,6 +214,9 @@ def _read(studio: Studio, season: Season, bible: StoryBible, record: Record) -> 
     episode = generation.episode
     st.title(literal(season.title))
     st.subheader(f"Episode {episode.number}: {literal(episode.title)}")
+    before = studio.store.record(season.id, record.parent or "")
+    if before is not None and record.choice is not None:
+        st.caption(f"You chose: {literal(before.generation.episode.choice(record.choice).label)}")
     for notice in generation.notices:
         st.info(literal(notice))
     st.html(script_html(episode))
@@ -214,8 +225,8 @@ def _read(studio: Studio, season: Season, bible: StoryBible, record: Record) -> 
     with st.expander("How it was written"):
         minutes, seconds = divmod(episode.seconds, 60)
         st.markdown(
-            f"Written {TIER_WORDS[generation.tier]} by the {literal(generation.writer)} writer, seed {record.seed}. "
-            f"{episode.words} words, planned for {minutes} min {seconds} s."
+            f"Written {TIER_WORDS[generation.tier]} by the {literal(generation.writer)} writer, "
+            f"seed {record.seed}. {episode.words} words, planned for {minutes} min {seconds} s."
         )
         if generation.engines:
             st.html(engines_html(generation.engines, record.asked))

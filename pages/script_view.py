@@ -28,8 +28,8 @@ _STYLE = """<style>
 .engines th, .engines td { text-align: left; vertical-align: top; padding: 0.5rem 0.8rem 0.5rem 0;
   border-top: 1px solid color-mix(in srgb, currentColor 22%, transparent); overflow-wrap: break-word; }
 .engines ul { margin: 0; padding-left: 1.1em; }
-.engines li { margin: 0; font-size: inherit; }
-.engines .where { opacity: 0.8; white-space: nowrap; }
+.engines tbody td ul li { margin: 0; padding: 0; font-size: 0.9rem; }
+.engines .where { font-variant-numeric: tabular-nums; font-weight: 600; white-space: nowrap; }
 @media (max-width: 640px) {
   .script { font-size: 0.94rem; padding-top: 0.5rem; }
   .script .speech { padding-left: 2.5ch; padding-right: 1ch; max-width: 38ch; }
@@ -41,6 +41,17 @@ _STYLE = """<style>
   .engines tr { border-top: 1px solid color-mix(in srgb, currentColor 22%, transparent); }
 }
 </style>"""
+
+
+PAGE_STYLE = """<style>
+[data-testid="stCaptionContainer"] { color: inherit; opacity: 0.82; }
+[class*="st-key-choice_"] button, [class*="st-key-choice_"] button *,
+[class*="st-key-to_"] button, [class*="st-key-to_"] button *,
+[class*="st-key-season_"] button, [class*="st-key-season_"] button * {
+  justify-content: flex-start; text-align: left; }
+[class*="st-key-choice_"] button p { font-size: 1.02rem; font-weight: 600; }
+</style>"""
+"""Captions that can be read (Streamlit's are too faint), and choices that look like sentences."""
 
 
 def script_html(episode: Episode) -> str:
@@ -73,9 +84,11 @@ def engines_html(runs: Sequence[EngineRun], asked: Mapping[str, Sequence[str]]) 
         for run in runs
     )
     return (
-        f'{_STYLE}<table class="engines"><caption>Scenes and lines count from 1, as in the script above.</caption>'
-        '<thead><tr><th scope="col">Engine</th><th scope="col">Asked for</th><th scope="col">In the script</th>'
-        f'<th scope="col">Where</th></tr></thead><tbody>{rows}</tbody></table>'
+        f'{_STYLE}<table class="engines">'
+        "<caption>Scenes and lines count from 1, as in the script above.</caption>"
+        '<thead><tr><th scope="col">Engine</th><th scope="col">Asked for</th>'
+        '<th scope="col">In the script</th><th scope="col">Where</th></tr></thead>'
+        f"<tbody>{rows}</tbody></table>"
     )
 
 

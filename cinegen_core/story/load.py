@@ -274,7 +274,7 @@ def load_sample(name: str) -> StoryBible:
             "cards are a block of keys, this is " + _kind(cards),
             "See the embedded writer's FORMAT.md.",
         )
-    texts = {"scenes": _joined(folder, "scenes"), "endings": _joined(folder, "endings")}
+    texts = {name: _joined(folder, name) for name in ("scenes", "hooks", "endings")}
     return bible.model_copy(update={"cards": {**cards, **texts}})
 
 

@@ -64,7 +64,7 @@ def _explain(error: yaml.MarkedYAMLError, text: str, line: int | None) -> tuple[
     if "\t" in row[: len(row) - len(row.lstrip())]:
         return "a tab indents this line", "Indent with spaces; YAML does not take tabs."
     if "mapping values are not allowed" in said:
-        return "there is a second ': ' on this line", "Put the text after the first ': ' in quotes."
+        return "there is a second ':' on this line", "Put the text after the first ':' in quotes."
     if "alias" in said or "anchor" in said:
         return (
             f"a word starts with * or &, which YAML takes for a reference ({said})",

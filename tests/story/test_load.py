@@ -127,7 +127,7 @@ MISTAKES: list[tuple[str, str]] = [
     ),
     (
         SMALLEST_BIBLE + "tone: warm: and late\n",
-        "b, line 8: there is a second ': ' on this line. Put the text after the first ': ' in quotes.",
+        "b, line 8: there is a second ':' on this line. Put the text after the first ':' in quotes.",
     ),
     (
         SMALLEST_BIBLE + "\ttone: warm\n",

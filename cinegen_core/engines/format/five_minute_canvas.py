@@ -19,7 +19,7 @@ class CanvasDirective(Directive):
     seconds: int
     tolerance: float = 0.1
     scenes: int
-    gap: int = 90
+    gap: int = 130
     words: tuple[int, int]
 
 

@@ -171,7 +171,7 @@ def people_of(bible: StoryBible, cast: dict[str, CastCard]) -> dict[str, Person]
 def read_cards(bible: StoryBible) -> Series:
     """A series from a bible with cards. Raises `CardError` or `NotationError`."""
     raw: dict[str, Any] = dict(bible.cards or {})
-    texts = {name: raw.pop(name, "") for name in ("scenes", "endings")}
+    texts = {name: raw.pop(name, "") for name in ("scenes", "hooks", "endings")}
     try:
         cards = Cards.model_validate(raw)
     except ValidationError as problem:

@@ -137,6 +137,8 @@ class Composer:
                 kept.append(beat)
                 total += _mean_words(beat)
             chosen[segment.index] = kept
+        self._make_room(chosen, total, limit)
+        total = 150.0 + sum(_mean_words(b) for kept in chosen.values() for b in kept)
         wanted = []
         truths = self.truths
         for segment in all_segments:
@@ -158,6 +160,21 @@ class Composer:
             kept = chosen[segment.index]
             chosen[segment.index] = self._with_pairs([b for b in segment.beats if b in kept])
         return chosen
+
+    @staticmethod
+    def _make_room(chosen: dict[int, list[BeatScript]], total: float, limit: float) -> None:
+        """Takes out presses beyond the first, from the fullest scene on, until a sixth of the time is left for wishes."""
+        while total > limit * 0.84:
+            spare = [
+                (len(kept), index, [b for b in kept if b.kind == "press"][-1])
+                for index, kept in chosen.items()
+                if sum(b.kind == "press" for b in kept) > 1
+            ]
+            if not spare:
+                return
+            _, index, beat = max(spare, key=lambda item: (item[0], item[1]))
+            chosen[index] = [b for b in chosen[index] if b is not beat]
+            total -= _mean_words(beat)
 
     def _gives(self, segment: Segment) -> tuple[str, ...]:
         offset = 1 if self.work.plan.opening else 0
@@ -225,10 +242,15 @@ class Composer:
         else:
             picks = self.scribe.arrange(beats, segment)
             body: list[Element] = []
+            kinds = {pick.beat.kind for pick in picks}
             for position, pick in enumerate(picks):
-                if segment.index in self.orders.background and position in (1, 2, len(picks) - 1):
+                early, late = position == min(1, len(picks) - 1), position == len(picks) - 1
+                if segment.index in self.orders.background:
                     body += self._background(segment, position, len(picks))
-                body += self._touches(segment, position, len(picks), picks)
+                if early:
+                    body += self._touches(segment, kinds, late=False)
+                if late:
+                    body += self._touches(segment, kinds, late=True)
                 body += pick.elements
                 if pick.beat.kind == "plant":
                     self.ledger.planted.add(pick.beat.argument)
@@ -248,45 +270,45 @@ class Composer:
         return found
 
     def _background(self, segment: Segment, position: int, length: int) -> list[Element]:
+        """Somebody outside the cast: comes early, does something, goes before the end."""
         cards = [b for b in self.work.series.cards.background if not b.at or segment.place in b.at]
         if not cards:
             return []
         card = self.work.chance.best(
             cards, lambda c: -6.0 * self.ledger.pools.get("bg|" + c.who, 0), 1.0, "background", segment.index
         )
+        if length < 3:
+            return [Action(text=f"{card.enters} {card.business}")] if position == 0 else []
         if position == 1:
             return [Action(text=card.enters)]
         if position == length - 1:
             self.ledger.pools["bg|" + card.who] = self.ledger.pools.get("bg|" + card.who, 0) + 1
             return [Action(text=card.leaves)]
-        return [Action(text=card.business)] if position == 2 and length > 4 else []
+        return [Action(text=card.business)] if position == length // 2 and length > 4 else []
 
-    def _touches(self, segment: Segment, position: int, length: int, picks: Sequence[object]) -> list[Element]:
+    def _touches(self, segment: Segment, played: set[str], *, late: bool) -> list[Element]:
         """Wishes that need no written beat: a motif's touch, the next step of the running joke, a silence, a set-up."""
-        played = {pick.beat.kind for pick in picks}  # type: ignore[attr-defined]
-        place = self.work.series.cards.places[segment.place]
+        cards = self.work.series.cards
         found: list[Element] = []
         wish = self.orders.wants(segment.index, "motif")
-        if wish and "motif" not in played and position == (1 if not wish.inverted else length - 1):
-            motif = self.work.series.cards.motifs.get(wish.argument)
+        if wish and "motif" not in played and late == wish.inverted:
+            motif = cards.motifs.get(wish.argument)
             if motif and motif.at in (None, segment.place):
-                line = self.scribe.pool("motif:" + motif.name, motif.inverted if wish.inverted else motif.touches, segment.index)
-                if line:
-                    found.append(Action(text=line))
-        wish = self.orders.wants(segment.index, "runner")
-        if wish and "runner" not in played and position == max(1, length // 2):
-            steps = self.work.series.cards.runner
-            if self.ledger.runner < len(steps):
-                found.append(Action(text=steps[self.ledger.runner]))
+                options = motif.inverted if wish.inverted else motif.touches
+                line = self.scribe.pool("motif:" + motif.name, options, segment.index)
+                found += [Action(text=line)] if line else []
+        if self.orders.wants(segment.index, "runner") and "runner" not in played and not late:
+            if self.ledger.runner < len(cards.runner):
+                found.append(Action(text=cards.runner[self.ledger.runner]))
                 self.ledger.runner += 1
-        wish = self.orders.wants(segment.index, "pause")
-        if wish and "pause" not in played and position == length - 1:
+        if self.orders.wants(segment.index, "pause") and "pause" not in played and late:
+            place = cards.places[segment.place]
             line = self.scribe.pool("sounds:" + segment.place, place.sounds, "pause", segment.index)
             found += [Action(text=line)] if line else []
         for what, plant, payoff in self.orders.plain_setups:
-            if plant == segment.index and position == 1:
+            if plant == segment.index and not late:
                 found.append(Action(text=self._setup("plant", what, segment)))
-            if payoff == segment.index and position == length - 1:
+            if payoff == segment.index and late:
                 found.append(Action(text=self._setup("payoff", what, segment)))
         return found
 

@@ -169,12 +169,29 @@ def predicate(text: str, names: tuple[str, ...]) -> str:
     return "is " + lowered
 
 
+def about(text: str, names: tuple[str, ...]) -> bool:
+    """Whether this person is the subject of the sentence, as far as its first words tell."""
+    first = text.strip().split(" ", 1)[0].casefold().strip(",.")
+    if first.endswith(("'s", "’s")):
+        return False
+    if first in ("in", "on", "at", "under") and not re.search(r"\b(he|she|they|[A-Z]\w+) [a-z]+", text[3:]):
+        return True
+    if first in ("he", "she", "they", "it", "i") or any(text.strip().casefold().startswith(n.casefold()) for n in names if n):
+        return True
+    starts_otherwise = bool(re.match(r"^(the|a|an|his|her|their|there|in|on|at|when|after|before|nobody|somebody|every\w*|no|[a-z]+ (years?|months?|days?|weeks?))\b", text.strip().casefold()))
+    named = text.strip()[:1].isupper() and re.match(r"^[A-Z][a-z]+ [a-z]", text.strip()) and first not in _PAST_FORMS and not first.endswith(("ed", "s", "ly", "ing"))
+    return not (starts_otherwise or named)
+
+
 def forms(text: str, names: tuple[str, ...], subject: Subject, *, guard_pronouns: bool = False) -> dict[str, str]:
     """The sentence as confession (`me`), accusation (`you`) and report (`he`).
 
     `names` are the ways the bible names this person; the first is used in the report. With `guard_pronouns` only the
     subject is changed, because somebody else in the sentence has the same pronoun.
     """
+    if not about(text, names):
+        whole = sentence(text)
+        return {"me": f"It's true. {whole}", "you": f"It was you. {whole}", "he": whole}
     phrase = predicate(text, names)
     plural = text.strip().casefold().startswith("they ")
     number: Subject = "they" if plural else "he"

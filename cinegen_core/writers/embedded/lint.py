@@ -336,7 +336,7 @@ def read_folder(folder: Path, *patterns: str) -> tuple[Script, list[str]]:
 
 
 def lint_series(folder: Path) -> tuple[list[str], Script]:
-    script, problems = read_folder(folder, "scenes*.txt", "endings*.txt")
+    script, problems = read_folder(folder, "scenes*.txt", "hooks*.txt", "endings*.txt")
     cards = Cards.model_validate(yaml.safe_load((folder / "cards.yaml").read_text(encoding="utf-8")))
     for scene in script.scenes:
         problems += scene_problems(scene, cards.cast)

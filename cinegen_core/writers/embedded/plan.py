@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from cinegen_core.writers.embedded.cards import Series
 from cinegen_core.writers.embedded.chance import Chance
@@ -71,6 +72,11 @@ class Situation:
     ended: frozenset[str]
     last_fact: str = ""
 
+    @cached_property
+    def scripts(self) -> frozenset[str]:
+        """Scripts that have been played by whomever."""
+        return frozenset(name.split("@")[0] for name in (*self.played, *self.ended))
+
 
 def open_facts(series: Series, truths: Truths) -> list[str]:
     """Facts that the protagonist does not know yet, the ones a season starts with first."""
@@ -121,6 +127,8 @@ def _weight(
         weight *= 0.45
     if scene.roles.people and series.written:
         weight *= 0.03
+    if scene.roles.people and scene.script.id in situation.scripts:
+        weight *= 0.06
     weight *= 4.0 if scene.fact == focus else 0.5
     if previous and scene.fact == previous.fact:
         weight *= 2.5
@@ -205,6 +213,8 @@ def _endings(repertoire: Repertoire, series: Series, scene: PlannedScene, truths
         score += 0.35 * len([n for n in ending.needs if not n.startswith("!")])
         if ending.roles.people and series.written:
             score -= 3.0
+        if ending.script.id in situation.scripts:
+            score -= 2.5
         found.append((score, ending))
     return found
 

@@ -22,10 +22,8 @@ def read_bible(folder: Path) -> StoryBible:
     cards = folder / "cards.yaml"
     if cards.exists():
         bible["cards"] = yaml.safe_load(cards.read_text(encoding="utf-8"))
-        for name in ("scenes", "endings"):
-            bible["cards"][name] = "\n".join(
-                p.read_text(encoding="utf-8") for p in sorted(folder.glob(f"{name}*.txt"))
-            )
+        for name in ("scenes", "hooks", "endings"):
+            bible["cards"][name] = "\n".join(p.read_text(encoding="utf-8") for p in sorted(folder.glob(f"{name}*.txt")))
     return StoryBible.model_validate(bible)
 
 

@@ -22,6 +22,9 @@ from cinegen_core.writers.embedded.plan import NoPlan, Opening, Plan, Situation,
 from cinegen_core.writers.embedded.playable import Repertoire, library_repertoire, repertoire
 from cinegen_core.writers.embedded.tokens import Truths
 
+ENOUGH = 0.6
+"""The share of the running time that required beats should fill; optional beats that engines ask for fill the rest."""
+
 KNOWN_GENRES = ("comedy", "romance", "horror", "mystery", "thriller", "drama")
 
 
@@ -131,7 +134,7 @@ def _fitting_plan(
     """The plan with as many scenes as the running time asks for."""
     plan = make_plan(series, rep, situation, opening, chance, scenes=2, genres=genres, sample=sample)
     for scenes in range(3, 7):
-        if expected_words(plan) >= 0.74 * words:
+        if expected_words(plan) >= ENOUGH * words:
             break
         longer = make_plan(series, rep, situation, opening, chance, scenes=scenes, genres=genres, sample=sample)
         if len(longer.scenes) <= len(plan.scenes):

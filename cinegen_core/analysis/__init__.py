@@ -1,0 +1,1 @@
+"""What can be measured of episodes, seasons and events; shared by notebooks, benchmarks and tests."""

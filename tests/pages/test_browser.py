@@ -1,0 +1,91 @@
+"""In a real browser: a new user writes an episode, chooses, reads the next, and takes it home."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect, sync_playwright
+
+from cinegen_core.story.formats import from_fountain
+
+ROOT = Path(__file__).parents[2]
+PATIENCE = 30_000
+"""Milliseconds that a slow machine may take for one step; on a quick one nothing waits that long."""
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A studio of its own, as `cinegen studio` starts it, with empty data."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    environ = {
+        **os.environ,
+        "CINEGEN_DATA_DIR": str(tmp_path_factory.mktemp("data")),
+        "PYTHONUNBUFFERED": "1",
+    }
+    command = [sys.executable, "-m", "cinegen_core.cli", "studio", "--port", str(port)]
+    with subprocess.Popen(command, cwd=ROOT, env=environ, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        try:
+            said = next((line for line in server.stdout if str(port) in line), "")
+            assert said, "the studio ended before it could be reached"
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            server.terminate()
+            server.wait(20)
+
+
+@pytest.fixture(scope="module")
+def page() -> Iterator[Page]:
+    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+    found = next((path for path in map(shutil.which, names) if path), None)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=found, args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+        )
+        context = browser.new_context(accept_downloads=True)
+        context.set_default_timeout(PATIENCE)
+        yield context.new_page()
+        browser.close()
+
+
+def test_from_the_first_visit_to_the_second_episode(page: Page, address: str, tmp_path: Path) -> None:
+    elsewhere: list[str] = []
+    page.on("request", lambda request: None if "127.0.0.1" in request.url else elsewhere.append(request.url))
+    page.goto(address)
+    page.get_by_role("combobox", name="Series").click()
+    page.get_by_role("option", name="Slack Water").click()
+    page.get_by_role("button", name="Write episode 1").click()
+
+    heading = page.get_by_role("heading", name=re.compile("^Episode 1: "))
+    heading.wait_for()
+    script = page.locator("article.script")
+    expect(script.locator(".cue").nth(11)).to_be_visible()
+    first = script.inner_text()
+    page.reload()
+    heading.wait_for()
+    assert script.inner_text() == first
+
+    page.locator("[class*=st-key-choice_] button").nth(1).click()
+    page.get_by_role("heading", name=re.compile("^Episode 2: ")).wait_for()
+    expect(page.get_by_text("You chose: ")).to_be_visible()
+    assert script.inner_text() != first
+
+    with page.expect_download() as started:
+        page.get_by_role("button", name="Fountain").click()
+    file = tmp_path / started.value.suggested_filename
+    started.value.save_as(file)
+    assert file.name == "slack-water-e02.fountain"
+    read = from_fountain(file.read_text(encoding="utf-8"))
+    assert (read.series, read.number, len(read.choices)) == ("Slack Water", 2, 3)
+    # data: and blob: addresses stay in the browser.
+    assert [url for url in elsewhere if url.startswith("http")] == []

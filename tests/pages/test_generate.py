@@ -1,0 +1,184 @@
+"""The Generate page: choose a series, ask, read, choose, read on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from cinegen_core.studio import Studio
+from tests.builders import SMALLEST_BIBLE, a_bible, a_request
+from tests.fakes import FakeWriter, StuckWriter
+
+APP = str(Path(__file__).parents[2] / "studio_app.py")
+
+
+def opened(**params: str) -> AppTest:
+    page = AppTest.from_file(APP, default_timeout=20)
+    for name, value in params.items():
+        page.query_params[name] = value
+    return without_errors(page.run())
+
+
+def without_errors(page: AppTest) -> AppTest:
+    assert not page.exception, [problem.value for problem in page.exception]
+    return page
+
+
+def param(page: AppTest, name: str) -> str:
+    value = page.query_params.get(name, [""])
+    return value if isinstance(value, str) else value[0]
+
+
+def shown(page: AppTest) -> str:
+    """Everything that can be read on the page."""
+    parts = [
+        element.value
+        for kind in ("title", "subheader", "markdown", "caption", "info", "warning", "error", "success")
+        for element in page.get(kind)
+    ]
+    return "\n".join([*parts, *(element.proto.body for element in page.get("html"))])
+
+
+def own(page: AppTest, text: str) -> AppTest:
+    page.get("button_group")[0].set_value("My own")
+    page.run()
+    page.text_area(key="bible_text").set_value(text)
+    return without_errors(page.run())
+
+
+def finished(page: AppTest, studio: Studio) -> AppTest:
+    studio.wait(param(page, "job"), 20)
+    return without_errors(page.run())
+
+
+def test_a_new_visitor_sees_a_sample_and_one_button_to_press(studio: Studio) -> None:
+    page = opened()
+    assert page.title[0].value == "What shall we write?"
+    assert "Slack Water" in page.selectbox(key="sample").options
+    assert not page.button(key="write").disabled
+
+
+def test_an_episode_of_a_sample_is_written_read_and_followed(studio: Studio) -> None:
+    page = opened()
+    page.button(key="write").click().run()
+    first = finished(page, studio)
+    assert first.title[0].value == first.selectbox(key="sample").value if first.selectbox else True
+    assert "Where&#x27;s nine?" in shown(first)
+    assert [button.label for button in first.button if button.key and button.key.startswith("choice_")] == [
+        "Row out now\\.", "Wake Pip\\.", "Put the log back\\.",
+    ]  # fmt: skip
+    record = param(first, "episode")
+    first.button(key=f"choice_{record}_b").click().run()
+    second = finished(first, studio)
+    assert "Episode 2: The Stub" in shown(second)
+    assert "You chose: Wake Pip" in shown(second)
+    kept = studio.store.records(param(second, "season"))
+    assert [(r.number, r.choice) for r in kept] == [(1, None), (2, "b")]
+    second.button(key=f"to_{record}").click().run()
+    assert "Episode 1: The Stub" in shown(second)
+    assert param(second, "episode") == record
+
+
+def test_the_same_choice_again_opens_the_episode_that_it_led_to(studio: Studio) -> None:
+    page = opened()
+    page.button(key="write").click().run()
+    page = finished(page, studio)
+    record, season = param(page, "episode"), param(page, "season")
+    page.button(key=f"choice_{record}_a").click().run()
+    after = param(finished(page, studio), "episode")
+    again = opened(season=season, episode=record)
+    again.button(key=f"choice_{record}_a").click().run()
+    assert param(without_errors(again), "episode") == after
+
+
+def test_what_the_engines_asked_for_is_shown_with_the_lines(studio: Studio) -> None:
+    page = opened()
+    page.button(key="write").click().run()
+    table = shown(finished(page, studio))
+    assert '<th scope="row">Title</th>' in table
+    assert "wanted title: The Log" in table
+    assert "0 %; missing: the title" in table
+
+
+def test_a_bible_of_ones_own_is_accepted_with_its_gaps(studio: Studio) -> None:
+    page = own(opened(), SMALLEST_BIBLE)
+    assert page.success[0].value == "Slack Water: accepted."
+    assert "genres\\: none given" in shown(page)
+    page.button(key="write").click().run()
+    assert "Slack Water" in shown(finished(page, studio))
+
+
+def test_what_is_wrong_with_a_bible_is_said_and_what_was_typed_stays(studio: Studio) -> None:
+    text = SMALLEST_BIBLE.replace("name: Ansel Roe", "nmae: <script>alert(1)</script>")
+    page = own(opened(), text)
+    assert page.error[0].value == "2 things keep this bible from being used:"
+    assert "characters\\[1\\]\\.nmae\\: is not a key that is known here\\. Did you mean \\`name\\`?" in shown(
+        page
+    )
+    assert page.text_area(key="bible_text").value == text
+    assert page.button(key="write").disabled
+
+
+def test_text_of_a_bible_is_never_read_as_html_or_markdown(studio: Studio) -> None:
+    page = own(opened(), SMALLEST_BIBLE.replace("Slack Water", "'<b>*Slack* :red[Water]</b>'"))
+    page.button(key="write").click().run()
+    page = finished(page, studio)
+    assert page.title[0].value == r"\<b\>\*Slack\* \:red\[Water\]\</b\>"
+    assert "<b>" not in shown(page).replace("\\<b\\>", "")
+
+
+class TestWhileAnEpisodeIsBeingWritten:
+    @pytest.fixture
+    def writer(self) -> FakeWriter:
+        return StuckWriter()
+
+    def test_it_can_be_watched_from_a_second_tab_and_stopped(
+        self, studio: Studio, writer: StuckWriter
+    ) -> None:
+        page = opened()
+        page.button(key="write").click().run()
+        assert writer.reached.wait(20)
+        second = opened(season=param(page, "season"), job=param(page, "job"))
+        assert "Writing episode 1" in shown(second)
+        assert "Drafting" in shown(second)
+        second.button(key="stop").click().run()
+        assert "Stopped. Nothing of episode 1 was kept." in shown(without_errors(second))
+        assert writer.cancelled
+        assert not second.button(key="write").disabled
+
+
+def test_a_reload_after_the_work_is_done_shows_the_episode(studio: Studio) -> None:
+    season = studio.open_season(a_bible()).id
+    job = studio.start(a_request(), season=season)
+    studio.wait(job, 20)
+    page = opened(season=season, job=job)
+    assert "Episode 1: The Stub" in shown(page)
+    assert param(page, "episode") == job
+
+
+def test_a_job_that_the_studio_does_not_remember_is_explained(studio: Studio) -> None:
+    page = opened(season=studio.open_season(a_bible()).id, job="f" * 16)
+    assert "being written when the studio was closed" in shown(page)
+    assert not page.button(key="write").disabled
+
+
+def test_an_address_that_leads_nowhere_leads_to_the_beginning(studio: Studio) -> None:
+    assert opened(season="../../etc", episode="x").title[0].value == "What shall we write?"
+
+
+def test_a_season_opens_at_its_latest_episode(studio: Studio) -> None:
+    season = studio.open_season(a_bible()).id
+    studio.wait(studio.start(a_request(), season=season), 20)
+    assert "Episode 1: The Stub" in shown(opened(season=season))
+
+
+def test_the_way_of_writing_can_be_chosen(studio: Studio) -> None:
+    page = opened()
+    page.radio(key="first_tier").set_value("basic_fallback")
+    page.button(key="write").click().run()
+    page = finished(page, studio)
+    (record,) = studio.store.records(param(page, "season"))
+    assert record.generation.tier == "basic_fallback"
+    assert "No engines took part." in shown(page)
