@@ -189,11 +189,15 @@ def open_studio(
         str(page),
         f"--server.port={settings.port}",
         "--server.address=127.0.0.1",
+        "--server.headless=true",
+        "--browser.gatherUsageStats=false",
     ]
     typer.echo(f"The studio is at http://127.0.0.1:{settings.port} (Ctrl-C closes it).", err=True)
-    # Streamlit looks for .streamlit/config.toml in the folder that it is started in.
+    # Streamlit looks for .streamlit/config.toml in the folder that it is started in; a data folder given
+    # relative to the folder we are in now must not move with us.
+    environ = {**os.environ, "CINEGEN_DATA_DIR": str(settings.data_dir.absolute())}
     os.chdir(page.parent)
-    os.execv(sys.executable, [sys.executable, *arguments])  # noqa: S606 (the arguments are ours)
+    os.execve(sys.executable, [sys.executable, *arguments], environ)  # noqa: S606 (the arguments are ours)
 
 
 async def _last(studio: Studio, request: EpisodeRequest, episodes: int, policy: Policy | None) -> Generation:

@@ -217,11 +217,11 @@ def _writers() -> dict[TierName, Writer]:
 def _notices(answer: Answer) -> tuple[str, ...]:
     """What the reader of the episode should know about how it was written."""
     winner = answer.winner
-    notices = [
-        f"Not written {TIER_WORDS[attempt.tier]}: {_why_not(attempt)}."
-        for attempt in answer.attempts
-        if attempt is not winner
-    ]
+    ways: dict[str, list[str]] = {}
+    for attempt in answer.attempts:
+        if attempt is not winner:
+            ways.setdefault(_why_not(attempt), []).append(TIER_WORDS[attempt.tier])
+    notices = [f"Not written {' or '.join(tried)}: {why}." for why, tried in ways.items()]
     if notices:
         notices.append(f"This episode was written {TIER_WORDS[winner.tier]}.")
     if winner.outcome != "accepted":
@@ -231,9 +231,12 @@ def _notices(answer: Answer) -> tuple[str, ...]:
 
 def _why_not(attempt: Attempt) -> str:
     reason = attempt.reason.rstrip(".")
+    if attempt.outcome == "failed":
+        kind, _, message = reason.partition(": ")
+        return f"it failed ({message or kind})"
     if attempt.outcome == "below_threshold":
         return f"that attempt {reason}"
-    return {"failed": f"it failed ({reason})", "timed_out": f"it {reason}"}.get(attempt.outcome, reason)
+    return f"it {reason}" if attempt.outcome == "timed_out" else reason
 
 
 def _asked(generation: Generation) -> dict[str, tuple[str, ...]]:

@@ -8,7 +8,7 @@ import streamlit as st
 
 from cinegen_core.story import StoryBible
 from cinegen_core.story.errors import StoryError
-from cinegen_core.story.load import load_bible, load_sample, sample_names
+from cinegen_core.story.load import bible_from_text, load_sample, sample_names
 from cinegen_core.story.source import decode
 from cinegen_core.studio import TIER_WORDS
 from cinegen_core.tiers.model import TierName
@@ -51,9 +51,7 @@ class Wish:
 
 def choose_bible() -> Chosen | None:
     """A sample, or a bible of one's own; None while there is nothing that could be used."""
-    kind = st.segmented_control(
-        "Series", ("A sample", "My own"), default="A sample", key="kind", label_visibility="collapsed"
-    )
+    kind = st.radio("Series", ("A sample", "My own"), key="kind", horizontal=True, label_visibility="collapsed")
     return _own() if kind == "My own" else _sample()
 
 
@@ -80,9 +78,9 @@ def _own() -> Chosen | None:
         return None
     try:
         if file is not None:
-            bible = load_bible(decode(file.getvalue(), file.name) + "\n", name=file.name)
+            bible = bible_from_text(decode(file.getvalue(), file.name), name=file.name)
         else:
-            bible = load_bible(text + "\n", name="the bible")
+            bible = bible_from_text(text)
     except StoryError as error:
         count = len(error.problems)
         st.error(f"{'One thing keeps' if count == 1 else f'{count} things keep'} this bible from being used:")

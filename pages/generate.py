@@ -217,8 +217,8 @@ def _read(studio: Studio, season: Season, bible: StoryBible, record: Record) -> 
     before = studio.store.record(season.id, record.parent or "")
     if before is not None and record.choice is not None:
         st.caption(f"You chose: {literal(before.generation.episode.choice(record.choice).label)}")
-    for notice in generation.notices:
-        st.info(literal(notice))
+    if generation.notices:
+        st.info("  \n".join(literal(notice) for notice in generation.notices))
     st.html(script_html(episode))
     _choices(studio, season, bible, record)
     _downloads(record)

@@ -85,7 +85,7 @@ def an_episode(**changes: Any) -> Episode:
         "question": "The lamp is lit. What does Marit do?",
         "choices": choices,
         "scenes": (a_scene(), a_scene(slugline="EXT. QUAY - DAY")),
-        "state": StoryState(series="Slack Water", episode=number, offered=choices),
+        "state": StoryState(series=changes.get("series", "Slack Water"), episode=number, offered=choices),
     }
     return Episode(**{**data, **changes})
 

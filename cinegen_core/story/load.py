@@ -41,14 +41,20 @@ def load_bible(source: str | Path, format: Format | None = None, *, name: str | 
         format = format or SUFFIXES.get(path.suffix.casefold())
     else:
         text = source
-        name = name or "the bible"
-    parsed = parse(text, format or sniff(text), name)
-    return bible_from(parsed)
+    return bible_from_text(text, format, name=name or "the bible")
+
+
+def bible_from_text(text: str, format: Format | None = None, *, name: str = "the bible") -> StoryBible:
+    """A bible from text alone, which is never taken for a file's name: for what strangers send.
+
+    Raises `StoryError` as `load_bible` does.
+    """
+    return bible_from(parse(text, format or sniff(text), name))
 
 
 def _names_a_file(text: str) -> bool:
     line = text.strip()
-    if "\n" in line or not line or len(line) > 1000:
+    if "\n" in text or not line or len(line) > 1000:
         return False
     if line[0] in "{[" or re.match(r"""["']?[\w.\- ]+["']?\s*(:\s|=)""", line):
         return False

@@ -32,7 +32,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         "CINEGEN_DATA_DIR": str(tmp_path_factory.mktemp("data")),
         "PYTHONUNBUFFERED": "1",
     }
-    command = [sys.executable, "-m", "cinegen_core.cli", "studio", "--port", str(port)]
+    command = [sys.executable, "-m", "cinegen_core", "studio", "--port", str(port)]
     with subprocess.Popen(command, cwd=ROOT, env=environ, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
         try:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from cinegen_core.story import StoryBible
 from cinegen_core.story.errors import StoryError
 from cinegen_core.story.formats import from_json, to_json
-from cinegen_core.story.load import load_bible, load_sample, load_state, sample_names
+from cinegen_core.story.load import bible_from_text, load_bible, load_sample, load_state, sample_names
 from cinegen_core.story.source import Format, parse, sniff
 from tests.builders import SMALLEST_BIBLE, a_bible, an_episode
 
@@ -287,6 +287,13 @@ def test_known_keys_with_the_wrong_things_in_them_never_crash(value: object) -> 
         load_bible(json.dumps(value) + "\n", "json")
     except StoryError as error:
         assert error.problems
+
+
+def test_text_from_a_stranger_is_never_taken_for_a_files_name(tmp_path: Path) -> None:
+    file = tmp_path / "b.yaml"
+    file.write_text(SMALLEST_BIBLE, encoding="utf-8")
+    with pytest.raises(StoryError, match="a bible is a block of keys, this is text"):
+        bible_from_text(str(file))
 
 
 def test_formats_are_recognised_by_their_looks() -> None:

@@ -8,27 +8,25 @@ from typing import ClassVar
 from cinegen_core.engines.base import Directive, EngineContext, Line, Phase, Realisation
 from cinegen_core.engines.common import by_parts, has_genre, talked
 from cinegen_core.engines.reading import lines
-from cinegen_core.story import Episode, StoryBible
+from cinegen_core.story import Dialogue, Episode, StoryBible
 
-EXPECTED: dict[str, str] = {
-    "mystery": r"confess\w*|police|evidence|suspect\w*|proof|prove\w*|alibi|witness\w*|blood|finger\w*|detective|murder\w*|guilty|arrest\w*|clue\w*|who did|did it|denied?|lie[sd]?\b|lying|motive|question\w*|statement|inspector|body",
-    "horror": r"behind|dark\w*|scream\w*|door|stairs|cellar|footstep\w*|shadow\w*|knife|ghost\w*|dead|grave|window|lights?|alone|blood|run|monster|child\w*|knock\w*|handle|corridor|face|mirror|cupboard|wardrobe",
-    "romance": r"kiss\w*|love\w*|marr\w+|ring|rain|leav\w+|train|station|stay\w*|heart|flowers?|dance|goodbye|date|dinner|proposal|kneel\w*|close\w*|lean\w*|lips|door|wait\w*|always|chase|letter",
-    "comedy": r"fall\w*|fell|slip\w*|hide\w*|hid\w*|caught|disguise|behind the|under the|cupboard|pretend\w*|mistake\w*|wrong|trouser\w*|vicar|cake|naked|embarrass\w*|speech|everyone|marrow|scream\w*|faint\w*|accident\w*|explain\w*|punch\w*|throw\w*|trap",
-    "thriller": r"gun|weapon|knife|threat\w*|bomb|chase|follow\w*|car|police|shoot|kill\w*|phone|deadline|run|door|money|passport|bag|camera|watch\w*|key|envelope|blackmail\w*|hurt|safe|tape|wire|recorder",
-    "drama": r"sorry|forgiv\w*|hospital|funeral|truth|father|mother|home|leav\w+|cry\w*|tears?|promise\w*|goodbye|last|embrace|hug\w*|apolog\w*|confess\w*|shout\w*|slap\w*|door|argu\w*|hit\w*|hold\w*|arms|together",
-}  # fmt: skip
-_TWIST = re.compile(
-    r"\b(instead|not|only|just|but|turns? out|empty|nobody|nothing|never|no|other|wrong|actually|puts? (it|them) (back|down)|laughs?|stops?|without)\b|n['’]t\b",
+EXPECTATION = re.compile(
+    r"\b(ought to|oughtn|should(n['’]t)? (have|be|go|say|tell|call|put|take|make|do)|supposed to|expect\w*|thought (that )?(you|he|she|they|it|I|we)\b|(always|had|I['’]d) thought|"
+    r"imagin\w+|going to (tell|ask|say|call|shout|hit|arrest|cry|confess|kiss|be)|(aren['’]t|weren['’]t|not) (you |we |I )?going to|this is (where|when|how)|in (films|books|stories)|"
+    r"people (always|usually|say|do)|usually|normally|you['’]d (think|have thought)|is this (a|the|where|how)|trick|waiting for|(was|were) (told|ready|sure|prepared)|"
+    r"must be|always (the|been|comes|goes|happens)|would (normally|usually|have)|somebody (ought|should)|like (in )?a (film|story|play)|"
+    r"(isn['’]t|aren['’]t) (it|that|you|we|they|this))\b",
     re.IGNORECASE,
 )
+"""How people say what they expect to happen, in their own story as in any other."""
 
 
 class GenreDirective(Directive):
-    """In each of `scenes` something of the kind `expected` is set up, and `delivered` otherwise within four lines."""
+    """`twists` more than the draft in `scenes`: an expectation is voiced, and the next speech answers it otherwise."""
 
     genre: str
     scenes: tuple[int, ...]
+    twists: int = 2
     expected: str
     delivered: str
     forbidden: tuple[str, ...] = ()
@@ -58,7 +56,7 @@ class GenreMastery:
         return f"Genres: {', '.join(context.bible.genres) or 'drama'}. A convention the audience expects, in which scene it is set up, what comes instead, what must not be said."
 
     def propose(self, context: EngineContext) -> GenreDirective:
-        genre = next((g for g in EXPECTED if has_genre(context.bible, g[:5])), "drama")
+        genre = next((g for g in _PAIRS if has_genre(context.bible, g[:5])), "drama")
         expected, delivered, forbidden = _PAIRS[genre]
         return GenreDirective(
             engine=self.name, genre=genre, scenes=tuple(n for n, _ in talked(context)), expected=expected, delivered=delivered, forbidden=forbidden
@@ -69,7 +67,11 @@ class GenreMastery:
         found = _twists(episode, directive)
         had = _twists(context.draft.episode, directive)
         parts: list[tuple[float, list[Line], str]] = [
-            (1.0 if len(found) > len(had) else 0.0, found, f"{directive.expected} set up, {directive.delivered} given")
+            (
+                min(1.0, max(0, len(found) - len(had)) / 2 / directive.twists),
+                found,
+                f"{directive.expected} set up, {directive.delivered} given",
+            )
         ]
         said = [line for line, e in lines(episode) if any(f.casefold() in e.text.casefold() for f in directive.forbidden)]
         if said:
@@ -78,14 +80,15 @@ class GenreMastery:
 
 
 def _twists(episode: Episode, directive: GenreDirective) -> list[Line]:
-    expected = re.compile(rf"\b({EXPECTED[directive.genre]})\b", re.IGNORECASE)
+    """Lines that voice an expectation, each with the next speech by somebody else, which answers it."""
     found: list[Line] = []
     for scene in directive.scenes:
-        rows = [line for line, _ in lines(episode, scene)]
-        for index, line in enumerate(rows):
-            if not expected.search(line.text):
+        rows = list(lines(episode, scene))
+        for index, (line, element) in enumerate(rows):
+            if not EXPECTATION.search(line.text):
                 continue
-            turn = next((after for after in rows[index + 1 : index + 5] if _TWIST.search(after.text)), None)
+            speaker = element.speaker if isinstance(element, Dialogue) else None
+            turn = next((after for after, e in rows[index + 1 : index + 4] if isinstance(e, Dialogue) and e.speaker != speaker), None)
             if turn is not None:
                 found += [line, turn]
     return list(dict.fromkeys(found))

@@ -46,7 +46,8 @@ class TensionEscalation:
         for scene in directive.stake_scenes:
             found = stakes(episode, scene)
             had = stakes(context.draft.episode, scene)
-            parts.append((1.0 if len(found) > len(had) else 0.0, found, f"the stake, said in scene {scene}"))
+            more = max(0, len(found) - len(had))
+            parts.append((min(1.0, more / 2), found, f"the stake, said in scene {scene}"))
         measured = [tension(scene) for scene in episode.scenes][: len(directive.curve)]
         rho = rank_correlation(directive.curve[: len(measured)], measured)
         parts.append((1.0 if rho >= directive.threshold else max(0.0, rho), [], "tension that rises as asked"))

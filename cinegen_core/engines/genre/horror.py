@@ -1,4 +1,4 @@
-"""Horror: dread first; what is wrong is seen and heard before anybody says it."""
+"""Horror: dread first; one thing that should not be there, seen or heard twice before anybody says it."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ from typing import ClassVar
 
 from cinegen_core.engines.base import Directive, EngineContext, Line, Phase, Realisation
 from cinegen_core.engines.common import by_parts, has_genre, numbered
-from cinegen_core.engines.reading import lines
+from cinegen_core.engines.reading import lines, mentions, scene_text
 from cinegen_core.story import Action, Dialogue, Episode, StoryBible
+
+CUES = ("footprint", "humming", "chair", "breath", "tap", "coat", "door", "smear", "bell", "shadow", "cup", "thread")
+"""Things that are nothing by themselves, and wrong here."""
 
 DREAD = re.compile(
     r"\b(footsteps?|breath\w*|whisper\w*|creak\w*|shadow\w*|cold|wet|damp|dark\w*|behind|empty|extra|open|opens|ajar|closed|shut|moves?|moved|moving|nobody|no one|"
@@ -19,11 +22,12 @@ DREAD = re.compile(
 
 
 class HorrorDirective(Directive):
-    """At least `cues` moments of dread more than the draft, in `cue_scenes`, said aloud by nobody before `reveal` (None: not at all)."""
+    """`cue` is seen or heard in `early` and again in `late`, said aloud by nobody; `dread` more lines of description than the draft has."""
 
-    cue_scenes: tuple[int, ...]
-    cues: int = 2
-    reveal: int | None = None
+    cue: str
+    early: int
+    late: int
+    dread: int = 3
     alone: str | None = None
 
 
@@ -38,37 +42,35 @@ class Horror:
         return has_genre(bible, "horror", "gothic", "ghost")
 
     def brief(self, context: EngineContext) -> str:
-        return "The thing that is wrong here: in which two scenes it is seen or heard in the description, who is alone with it, and in which scene (if any) it is first spoken of."
+        return "One thing that should not be here: in which scene it is first seen or heard in the description, in which it comes back nearer; nobody says it aloud. Who is alone with it."
 
     def propose(self, context: EngineContext) -> HorrorDirective:
         scenes = [n for n, _ in numbered(context)]
-        return HorrorDirective(engine=self.name, cue_scenes=tuple(scenes), alone=context.draft.outline.protagonist)
+        text = "\n".join(scene_text(s) for s in context.draft.episode.scenes)
+        start = (context.request.seed + 5 * context.request.number) % len(CUES)
+        order = CUES[start:] + CUES[:start]
+        cue = next((c for c in order if not mentions(text, c)), order[0])
+        return HorrorDirective(
+            engine=self.name, cue=cue, early=scenes[0], late=scenes[-1], alone=context.draft.outline.protagonist
+        )
 
     def realised(self, episode: Episode, directive: Directive, context: EngineContext) -> Realisation:
         assert isinstance(directive, HorrorDirective)
-        found, had = _cues(episode, directive), _cues(context.draft.episode, directive)
-        more = len(found) - len(had)
-        unspoken = [line for line in found if not _spoken_next(episode, line)]
+        early = [line for line, e in lines(episode, directive.early) if isinstance(e, Action) and mentions(e.text, directive.cue)]
+        late = [line for line, e in lines(episode, directive.late) if isinstance(e, Action) and mentions(e.text, directive.cue)]
+        spoken = [line for line, e in lines(episode) if isinstance(e, Dialogue) and mentions(e.text, directive.cue)]
+        dread, had = _dread(episode), _dread(context.draft.episode)
+        more = max(0, len(dread) - len(had))
         return by_parts(
             self.name,
             [
-                (min(1.0, max(0, more) / directive.cues), found, f"{directive.cues} moments of dread"),
-                (1.0 if len(unspoken) >= directive.cues and more > 0 else 0.0, unspoken, "dread that nobody names"),
+                (1.0 if early and late else 0.0, [*early, *late], f"the {directive.cue}, in scene {directive.early} and again in scene {directive.late}"),
+                (1.0 if (early or late) and not spoken else 0.0, spoken, f"the {directive.cue}, named by nobody"),
+                (min(1.0, more / directive.dread), dread, f"{directive.dread} more lines of dread"),
             ],
         )
 
 
-def _cues(episode: Episode, directive: HorrorDirective) -> list[Line]:
-    return [
-        line for line, e in lines(episode)
-        if isinstance(e, Action) and line.scene in directive.cue_scenes and len(DREAD.findall(e.text)) >= 2
-    ]  # fmt: skip
-
-
-def _spoken_next(episode: Episode, cue: Line) -> bool:
-    """Whether the next speech takes up the words of the cue."""
-    words = {m.casefold() for m in DREAD.findall(cue.text) for m in ([m] if isinstance(m, str) else m)}
-    for line, e in lines(episode, cue.scene):
-        if line.line > cue.line and isinstance(e, Dialogue):
-            return any(re.search(rf"\b{re.escape(w)}\b", e.text, re.IGNORECASE) for w in words)
-    return False
+def _dread(episode: Episode) -> list[Line]:
+    """Lines of description after a scene's opening that hold a word of dread."""
+    return [line for line, e in lines(episode) if isinstance(e, Action) and line.line > 4 and DREAD.search(e.text)]

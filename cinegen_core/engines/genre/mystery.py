@@ -6,8 +6,8 @@ import re
 from typing import ClassVar
 
 from cinegen_core.engines.base import Directive, EngineContext, Line, Phase, Realisation
-from cinegen_core.engines.common import by_parts, has_genre, numbered, talked
-from cinegen_core.engines.reading import content_words, lines
+from cinegen_core.engines.common import by_parts, has_genre, numbered
+from cinegen_core.engines.reading import content_words, lines, mentions, scene_text, stem
 from cinegen_core.story import Action, Dialogue, Episode, StoryBible
 
 _SUSPICION = re.compile(
@@ -17,12 +17,19 @@ _SUSPICION = re.compile(
 )
 
 
-class MysteryDirective(Directive):
-    """A trace in the description of one of `clue_scenes` (more than the draft has), suspicion of somebody else in `herring_scenes`; `solution` unsaid before `solved`."""
+HERRINGS = ("corner", "glass", "mud", "stain", "lock", "envelope", "number", "rope", "match", "initials")
+"""Traces that look like evidence and are explained."""
 
-    clue_scenes: tuple[int, ...]
-    herring_scenes: tuple[int, ...]
-    suspects: tuple[str, ...]
+
+class MysteryDirective(Directive):
+    """A wrong lead `herring` seen in `plant` and explained in `reveal`; `traces` more lines of evidence than the draft has;
+    `solution` unsaid before scene `solved` (None: in the whole episode)."""
+
+    herring: str
+    plant: int
+    reveal: int
+    traces: int = 3
+    scenes: tuple[int, ...]
     solution: str = ""
     solved: int | None = None
 
@@ -38,27 +45,34 @@ class Mystery:
         return has_genre(bible, "myster", "crime", "detect", "whodun", "noir")
 
     def brief(self, context: EngineContext) -> str:
-        return "Which trace is seen in which scene before it is understood, who is wrongly suspected and why, and before which scene the solution must not be said."
+        return "A trace seen in one scene and explained, wrongly suspected, in a later one; how many lines of evidence a fair viewer gets; before which scene the solution must not be said."
 
     def propose(self, context: EngineContext) -> MysteryDirective:
         outline = context.draft.outline
-        holder = next((s.holder for s in outline.scenes if s.holder), None)
-        suspects = tuple(c for c in context.bible.cues() if c not in (holder, outline.protagonist))
-        solved = next((n for n, s in numbered(context) if s.reveals), None)
         scenes = tuple(n for n, _ in numbered(context))
+        text = "\n".join(scene_text(s) for s in context.draft.episode.scenes)
+        start = (context.request.seed + 3 * context.request.number) % len(HERRINGS)
+        order = HERRINGS[start:] + HERRINGS[:start]
         return MysteryDirective(
-            engine=self.name, clue_scenes=scenes, herring_scenes=tuple(n for n, _ in talked(context)), suspects=suspects, solution=outline.truth, solved=solved
+            engine=self.name,
+            herring=next((h for h in order if not mentions(text, stem(h))), order[0]),
+            plant=scenes[0],
+            reveal=scenes[-1],
+            scenes=scenes,
+            solution=outline.truth,
+            solved=next((n for n, s in numbered(context) if s.reveals), None),
         )
 
     def realised(self, episode: Episode, directive: Directive, context: EngineContext) -> Realisation:
         assert isinstance(directive, MysteryDirective)
+        noun = stem(directive.herring)
+        plant = [line for line, e in lines(episode, directive.plant) if isinstance(e, Action) and mentions(e.text, noun)]
+        reveal = [line for line, e in lines(episode, directive.reveal) if isinstance(e, Action) and mentions(e.text, noun)]
         found, had = _traces(episode, directive), _traces(context.draft.episode, directive)
-        names = [context.bible.cues()[cue].short for cue in directive.suspects if cue in context.bible.cues()]
-        blamed = _suspicions(episode, directive, names)
-        blamed_before = _suspicions(context.draft.episode, directive, names)
+        more = max(0, len(found) - len(had))
         parts: list[tuple[float, list[Line], str]] = [
-            (1.0 if len(found) > len(had) else 0.0, found, "a trace in plain sight"),
-            (1.0 if len(blamed) > len(blamed_before) else 0.0, blamed, "a wrong lead with a reason"),
+            (1.0 if plant and reveal else 0.0, [*plant, *reveal], f"the {directive.herring}, seen in scene {directive.plant}, explained in scene {directive.reveal}"),
+            (min(1.0, more / directive.traces), found, f"{directive.traces} more traces in plain sight"),
         ]
         answer = content_words(directive.solution)
         early = [
@@ -72,15 +86,8 @@ class Mystery:
 
 
 def _traces(episode: Episode, directive: MysteryDirective) -> list[Line]:
+    """Lines of description after a scene's opening that hold a word of evidence."""
     return [
         line for line, e in lines(episode)
-        if isinstance(e, Action) and line.scene in directive.clue_scenes and len(_SUSPICION.findall(e.text)) >= 1
-    ]  # fmt: skip
-
-
-def _suspicions(episode: Episode, directive: MysteryDirective, names: list[str]) -> list[Line]:
-    return [
-        line for line, e in lines(episode)
-        if isinstance(e, Dialogue) and line.scene in directive.herring_scenes
-        and any(re.search(rf"\b{re.escape(n)}\b", e.text) for n in names) and _SUSPICION.search(e.text)
+        if isinstance(e, Action) and line.scene in directive.scenes and line.line > 3 and _SUSPICION.search(e.text)
     ]  # fmt: skip

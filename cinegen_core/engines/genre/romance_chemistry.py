@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from cinegen_core.engines.base import Directive, EngineContext, Line, Phase, Realisation
 from cinegen_core.engines.common import by_parts, has_genre, numbered
-from cinegen_core.engines.reading import lines
+from cinegen_core.engines.reading import lines, mentions, scene_text, stem
 from cinegen_core.story import Action, Dialogue, Episode, StoryBible
 
 TOUCH = re.compile(
@@ -22,12 +22,19 @@ ADMISSION = re.compile(
 )
 
 
+GESTURES = ("sleeve", "cup", "collar", "scarf", "shoulder", "glove", "lamp", "hair", "step", "pen")
+"""What hands do before mouths do: begun by one, finished by the other."""
+
+
 class RomanceDirective(Directive):
-    """`gestures` more than the draft between the `pair`; an admission answered in the next speech; `forbidden` words unsaid."""
+    """A small `gesture` begun in the first of `scenes` and answered in the last; `closeness` more lines of it than the draft has;
+    `admissions` more that are answered in the next speech; `forbidden` words unsaid."""
 
     pair: tuple[str, str]
     scenes: tuple[int, ...]
-    gestures: int = 1
+    gesture: str
+    closeness: int = 3
+    admissions: int = 2
     obstacle: str = ""
     forbidden: tuple[str, ...] = ("I love you",)
 
@@ -56,18 +63,29 @@ class RomanceChemistry:
         other = max(sorted(counts), key=lambda c: counts[c]) if counts else lead
         scenes = tuple(n for n, s in shared if other in s.people) or tuple(n for n, _ in numbered(context))
         block = next((s.block for _, s in shared if s.block), "")
-        return RomanceDirective(engine=self.name, pair=(lead, other), scenes=scenes, obstacle=block)
+        text = "\n".join(scene_text(s) for s in context.draft.episode.scenes)
+        start = (context.request.seed + 3 * context.request.number) % len(GESTURES)
+        order = GESTURES[start:] + GESTURES[:start]
+        gesture = next((g for g in order if not mentions(text, stem(g))), order[0])
+        return RomanceDirective(engine=self.name, pair=(lead, other), scenes=scenes, gesture=gesture, obstacle=block)
 
     def realised(self, episode: Episode, directive: Directive, context: EngineContext) -> Realisation:
         assert isinstance(directive, RomanceDirective)
         names = self._names(context, directive.pair)
-        found = _gestures(episode, directive, names)
-        had = _gestures(context.draft.episode, directive, names)
+        noun = stem(directive.gesture)
+        small = [
+            line for n in dict.fromkeys((directive.scenes[0], directive.scenes[-1]))
+            for line, e in lines(episode, n) if isinstance(e, Action) and mentions(e.text, noun)
+        ]  # fmt: skip
+        found, had = _gestures(episode, directive, names), _gestures(context.draft.episode, directive, names)
         admitted, admitted_before = _admissions(episode, directive), _admissions(context.draft.episode, directive)
         said = [line for line, e in lines(episode) if any(f.casefold() in e.text.casefold() for f in directive.forbidden)]
+        closer = max(0, len(found) - len(had))
+        bolder = max(0, len(admitted) - len(admitted_before)) / 2
         parts: list[tuple[float, list[Line], str]] = [
-            (1.0 if len(found) >= len(had) + directive.gestures else 0.0, found, "a small closeness between them"),
-            (1.0 if len(admitted) > len(admitted_before) else 0.0, admitted, "an admission that is answered"),
+            (1.0 if len(small) >= 2 else 0.0, small, f"the {directive.gesture}: begun by one, answered by the other"),
+            (min(1.0, closer / directive.closeness), found, "closeness between them"),
+            (min(1.0, bolder / directive.admissions), admitted, "an admission that is answered"),
         ]
         if said:
             parts.append((0.0, said, "what should stay unsaid"))

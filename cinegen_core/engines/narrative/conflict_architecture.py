@@ -11,7 +11,7 @@ from cinegen_core.story import Episode, StoryBible
 from cinegen_core.story.model import Noun
 
 
-MORE_ROUNDS = 2
+MORE_ROUNDS = 3
 """Rounds asked for beyond the draft's."""
 
 
@@ -52,7 +52,7 @@ class ConflictArchitecture:
             holder, opponent = scene.people[0], scene.people[1] if len(scene.people) > 1 else scene.people[0]
             had = len(_both_ways(context.draft.episode, number, holder, opponent)) // 2
             layers.append(
-                Layer(scene=number, holder=holder, opponent=opponent, want=scene.wants, block=scene.block, rounds=max(2, had + MORE_ROUNDS))
+                Layer(scene=number, holder=holder, opponent=opponent, want=scene.wants, block=scene.block, rounds=had + MORE_ROUNDS)
             )
         return ConflictDirective(engine=self.name, layers=tuple(layers))
 
@@ -61,7 +61,8 @@ class ConflictArchitecture:
         parts = []
         for layer in directive.layers:
             found = _both_ways(episode, layer.scene, layer.holder, layer.opponent)
-            met = 1.0 if len(found) // 2 >= layer.rounds else 0.0
+            had = layer.rounds - MORE_ROUNDS
+            met = min(1.0, max(0.0, (len(found) / 2 - had) / MORE_ROUNDS))
             parts.append((met, found, f"{layer.rounds} rounds between {layer.holder} and {layer.opponent} in scene {layer.scene}"))
         return by_parts(self.name, parts)
 

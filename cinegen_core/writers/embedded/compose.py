@@ -24,14 +24,15 @@ from cinegen_core.writers.embedded.chance import Chance
 from cinegen_core.writers.embedded.cards import Series
 from cinegen_core.writers.embedded.memory import Memory, story_state
 from cinegen_core.writers.embedded.notation import BeatScript, HookScript, Script
-from cinegen_core.writers.embedded.orders import Orders
+from cinegen_core.writers.embedded.grammar import PRONOUNS
+from cinegen_core.writers.embedded.orders import Orders, Touch
 from cinegen_core.writers.embedded.plan import Plan
 from cinegen_core.writers.embedded.playable import PlayableChoice, PlayableEnding, Roles
 from cinegen_core.writers.embedded.scribe import Element, Ledger, Scribe, Segment, wished, words
 from cinegen_core.writers.embedded.speech import OpenSlot, Stage
 from cinegen_core.writers.embedded.tokens import Truths, is_knowledge, knower
 
-WORDS_PER_MINUTE = 195
+WORDS_PER_MINUTE = 205
 """A five-minute episode of this form runs to about 750 to 1,150 words of script (design of the embedded writer)."""
 
 MOST_WORDS_PER_MINUTE = 226
@@ -148,14 +149,18 @@ class Composer:
                     wanted.append((wish.worth + 0.6 * self.work.chance.roll("wish", beat.number, beat.kind), segment, beat))
             truths = truths.after(self._gives(segment))
         wanted.sort(key=lambda item: (-item[0], item[1].index, item[2].number))
-        granted: dict[tuple[int, str], int] = {}
-        for _, segment, beat in wanted:
-            size = _mean_words(beat)
-            if total + size > limit or granted.get((segment.index, beat.kind), 0) >= 1 and beat.kind not in ("plant", "payoff"):
-                continue
-            granted[segment.index, beat.kind] = granted.get((segment.index, beat.kind), 0) + 1
-            total += size
-            chosen[segment.index].append(beat)
+        granted: set[tuple[int, str]] = set()
+        for everyone_first in (True, False):
+            for _, segment, beat in wanted:
+                served = {kind for _, kind in granted}
+                if (segment.index, beat.kind) in granted or (everyone_first and beat.kind in served):
+                    continue
+                size = _mean_words(beat)
+                if total + size > limit:
+                    continue
+                granted.add((segment.index, beat.kind))
+                total += size
+                chosen[segment.index].append(beat)
         for segment in all_segments:
             kept = chosen[segment.index]
             chosen[segment.index] = self._with_pairs([b for b in segment.beats if b in kept])
@@ -163,8 +168,8 @@ class Composer:
 
     @staticmethod
     def _make_room(chosen: dict[int, list[BeatScript]], total: float, limit: float) -> None:
-        """Takes out presses beyond the first, from the fullest scene on, until a sixth of the time is left for wishes."""
-        while total > limit * 0.84:
+        """Takes out presses beyond the first, from the fullest scene on, until a quarter of the time is left for wishes."""
+        while total > limit * 0.75:
             spare = [
                 (len(kept), index, [b for b in kept if b.kind == "press"][-1])
                 for index, kept in chosen.items()
@@ -297,29 +302,47 @@ class Composer:
                 options = motif.inverted if wish.inverted else motif.touches
                 line = self.scribe.pool("motif:" + motif.name, options, segment.index)
                 found += [Action(text=line)] if line else []
-        if self.orders.wants(segment.index, "runner") and "runner" not in played and not late:
-            if self.ledger.runner < len(cards.runner):
-                found.append(Action(text=cards.runner[self.ledger.runner]))
+        wish = self.orders.wants(segment.index, "runner")
+        if wish and "runner" not in played and not late:
+            steps = cards.runner or self._stock("runner", wish.argument, "step")
+            if self.ledger.runner < len(steps):
+                found.append(Action(text=steps[self.ledger.runner]))
                 self.ledger.runner += 1
+        for touch in self.orders.touches:
+            if (segment.index, late) in ((touch.early, False), (touch.late, True)):
+                found += self._touch(touch, "late" if late else "early", segment)
         if self.orders.wants(segment.index, "pause") and "pause" not in played and late:
             place = cards.places[segment.place]
             line = self.scribe.pool("sounds:" + segment.place, place.sounds, "pause", segment.index)
             found += [Action(text=line)] if line else []
-        for what, plant, payoff in self.orders.plain_setups:
-            if plant == segment.index and not late:
-                found.append(Action(text=self._setup("plant", what, segment)))
-            if payoff == segment.index and late:
-                found.append(Action(text=self._setup("payoff", what, segment)))
         return found
 
-    def _setup(self, part: str, what: str, segment: Segment) -> str:
-        """One half of a set-up, carried by the protagonist where they are there."""
-        pro = self.work.series.cards.protagonist
-        carrier = self.work.series.people[pro if pro in segment.people else segment.people[0]].name
-        stock = [v for s, n, pairs in self.work.library.blocks if s == "pair" and n == what for k, v in pairs if k == part]
-        plain = {"plant": f"{{A}} moves a {what} out of the way.", "payoff": f"{{A}} picks up the {what}, and holds on to it."}
-        line = self.scribe.pool(f"{part}:{what}", stock or [plain[part]], segment.index) or plain[part]
-        return line.replace("{A}", carrier)
+    def _stock(self, section: str, name: str, key: str) -> tuple[str, ...]:
+        """Plain lines of the general library."""
+        return tuple(
+            v for s, n, pairs in self.work.library.blocks if s == section and n == name for k, v in pairs if k == key
+        )
+
+    def _touch(self, touch: Touch, part: str, segment: Segment) -> list[Element]:
+        """One half of a small thing that is begun early and answered late, carried by the protagonist where they are there."""
+        series = self.work.series
+        pro = series.cards.protagonist
+        first = pro if pro in segment.people else segment.people[0]
+        second = next((k for k in segment.people if k != first), "")
+        key = part if touch.section != "pair" else {"early": "plant", "late": "payoff"}[part]
+        options = self._stock(touch.section, touch.name, key)
+        if touch.section == "pair" and not options:
+            options = (f"{{A}} moves a {touch.name} out of the way.",) if part == "early" else (f"{{A}} picks up the {touch.name}.",)
+        options = tuple(o for o in options if second or "{B" not in o)
+        if not options:
+            return []
+        line = self.work.chance.best(options, lambda o: 0.0, 1.0, touch.section, touch.name, part)
+        for role, person in (("A", first), ("B", second)):
+            if person:
+                he, him, his, _, _ = PRONOUNS[series.people[person].subject]
+                line = line.replace(f"{{{role}}}", series.people[person].name).replace(f"{{{role}.his}}", his)
+                line = line.replace(f"{{{role}.him}}", him).replace(f"{{{role}.he}}", he)
+        return [Action(text=line)]
 
     # -- hook, cliff, choices ------------------------------------------------------------------------------------
 

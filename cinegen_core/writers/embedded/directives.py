@@ -28,7 +28,7 @@ from cinegen_core.engines.world.world_building import PlaceDirective
 from cinegen_core.writers.embedded.cards import Series
 from cinegen_core.writers.embedded.compose import WORDS_PER_MINUTE, Work, segments
 from cinegen_core.writers.embedded.notation import OPTIONAL
-from cinegen_core.writers.embedded.orders import Orders, Wish
+from cinegen_core.writers.embedded.orders import Orders, Touch, Wish
 
 ALL_PRESSES = 9
 
@@ -89,19 +89,33 @@ def _wishes(directive: Directive, scenes: Sequence[int], series: Series) -> Iter
             for scene in directive.gag_scenes:
                 yield Wish(scene, "gag", 1.5)
             for scene in directive.runner_scenes:
-                yield Wish(scene, "runner", 1.2)
+                yield Wish(scene, "runner", 1.2, directive.runner)
         case HorrorDirective():
-            for scene in directive.cue_scenes:
+            for scene in scenes:
                 yield Wish(scene, "cue", 1.7)
         case RomanceDirective():
             for scene in directive.scenes:
                 yield Wish(scene, "gesture", 1.6)
                 yield Wish(scene, "admit", 1.5)
         case MysteryDirective():
-            for scene in directive.clue_scenes:
+            for scene in directive.scenes:
                 yield Wish(scene, "clue", 1.4)
-            for scene in directive.herring_scenes:
                 yield Wish(scene, "herring", 1.3)
+        case _:
+            return
+
+
+def _touches(directive: Directive) -> Iterator[Touch]:
+    match directive:
+        case SetupDirective():
+            for setup in directive.setups:
+                yield Touch("pair", setup.what, setup.plant, setup.payoff)
+        case HorrorDirective():
+            yield Touch("cue", directive.cue, directive.early, directive.late)
+        case MysteryDirective():
+            yield Touch("herring", directive.herring, directive.plant, directive.reveal)
+        case RomanceDirective() if len(directive.scenes) > 1:
+            yield Touch("gesture", directive.gesture, directive.scenes[0], directive.scenes[-1])
         case _:
             return
 
@@ -124,7 +138,7 @@ def orders_from(directives: Sequence[Directive], work: Work, first: Sequence[Dir
     by_type = {type(d): d for d in directives if d.operation != "forbid"}
     conflict, pacing = by_type.get(ConflictDirective), by_type.get(PacingDirective)
     language = by_type.get(LanguageDirective)
-    life, place, setups = by_type.get(LifeDirective), by_type.get(PlaceDirective), by_type.get(SetupDirective)
+    life, place = by_type.get(LifeDirective), by_type.get(PlaceDirective)
     return Orders(
         wishes=tuple(w for w in wishes if (w.scene, w.beat) not in forbidden),
         hook=HookDirective in by_type,
@@ -141,7 +155,7 @@ def orders_from(directives: Sequence[Directive], work: Work, first: Sequence[Dir
         terms=frozenset(language.terms) if isinstance(language, LanguageDirective) else frozenset(),
         fast=pacing.fast if isinstance(pacing, PacingDirective) else None,
         slow=pacing.slow if isinstance(pacing, PacingDirective) else None,
-        plain_setups=tuple((s.what, s.plant, s.payoff) for s in setups.setups) if isinstance(setups, SetupDirective) else (),
+        touches=tuple(touch for d in by_type.values() for touch in _touches(d)),
     )
 
 

@@ -17,6 +17,16 @@ class Wish:
 
 
 @dataclass(frozen=True)
+class Touch:
+    """A small thing begun in scene `early` and answered in scene `late`; its lines are in the library's `section` under `name`."""
+
+    section: str
+    name: str
+    early: int
+    late: int
+
+
+@dataclass(frozen=True)
 class Orders:
     """Nothing ordered is what a single pass writes with."""
 
@@ -36,7 +46,7 @@ class Orders:
     terms: frozenset[str] = frozenset()
     fast: int | None = None
     slow: int | None = None
-    plain_setups: tuple[tuple[str, int, int], ...] = ()
+    touches: tuple[Touch, ...] = ()
 
     def wants(self, scene: int, beat: str) -> Wish | None:
         return next((w for w in self.wishes if w.scene == scene and w.beat == beat), None)

@@ -233,7 +233,7 @@ def wished(beats: Sequence[BeatScript], wishes: Sequence[Wish]) -> Iterator[tupl
     for beat in beats:
         if not beat.optional:
             continue
-        fitting = [w for w in wishes if w.beat == beat.kind and (not w.argument or not beat.argument or w.argument == beat.argument)]
+        fitting = [w for w in wishes if w.beat == beat.kind and (beat.kind != "motif" or not w.argument or not beat.argument or w.argument == beat.argument)]
         if beat.kind == "motif":
             fitting = [w for w in fitting if w.inverted == beat.inverted]
         if fitting:

@@ -1,0 +1,5 @@
+"""`python -m cinegen_core` is `cinegen`."""
+
+from cinegen_core.cli import main
+
+main()
