@@ -51,7 +51,9 @@ class Wish:
 
 def choose_bible() -> Chosen | None:
     """A sample, or a bible of one's own; None while there is nothing that could be used."""
-    kind = st.radio("Series", ("A sample", "My own"), key="kind", horizontal=True, label_visibility="collapsed")
+    kind = st.radio(
+        "Series", ("A sample", "My own"), key="kind", horizontal=True, label_visibility="collapsed"
+    )
     return _own() if kind == "My own" else _sample()
 
 

@@ -48,24 +48,30 @@ def _go(**params: str | None) -> None:
 
 
 def _sidebar(studio: Studio, season: Season | None) -> None:
+    others = [other for other in studio.store.seasons() if season is None or other.id != season.id]
     with st.sidebar:
         if season is not None:
             st.subheader(literal(season.title))
-            current = st.query_params.get("episode", "")
-            for record in _path(studio, season, current):
-                kind: Literal["primary", "tertiary"] = "primary" if record.id == current else "tertiary"
-                label = f"{record.number}. {literal(record.generation.episode.title)}"
-                if st.button(label, key=f"to_{record.id}", width="stretch", type=kind):
-                    _go(season=season.id, episode=record.id)
+            with st.container(gap=None):
+                _episodes(studio, season)
             if st.button("New series", icon=":material/add:", key="new_series", width="stretch"):
                 _go()
-        others = [other for other in studio.store.seasons() if season is None or other.id != season.id]
         if others:
             st.subheader("Seasons")
-        for other in others[:_SEASONS_SHOWN]:
-            label = f"{literal(other.title)} ({other.started.astimezone():%d %b, %H\\:%M})"
-            if st.button(label, key=f"season_{other.id}", width="stretch", type="tertiary"):
-                _go(season=other.id)
+        with st.container(gap=None):
+            for other in others[:_SEASONS_SHOWN]:
+                label = f"{literal(other.title)} ({other.started.astimezone():%d %b, %H\\:%M})"
+                if st.button(label, key=f"season_{other.id}", width="stretch", type="tertiary"):
+                    _go(season=other.id)
+
+
+def _episodes(studio: Studio, season: Season) -> None:
+    current = st.query_params.get("episode", "")
+    for record in _path(studio, season, current):
+        kind: Literal["primary", "tertiary"] = "primary" if record.id == current else "tertiary"
+        label = f"{record.number}. {literal(record.generation.episode.title)}"
+        if st.button(label, key=f"to_{record.id}", width="stretch", type=kind):
+            _go(season=season.id, episode=record.id)
 
 
 def _path(studio: Studio, season: Season, current: str) -> list[Record]:

@@ -63,14 +63,30 @@ def adjacent_cues(episode: Episode) -> int:
 
 def speeches(episodes: Iterable[Episode]) -> list[tuple[str, str]]:
     """(cue, text) of every speech in order."""
-    return [(e.speaker, e.text) for ep in episodes for scene in ep.scenes for e in scene.elements if isinstance(e, Dialogue)]
+    return [
+        (e.speaker, e.text)
+        for ep in episodes
+        for scene in ep.scenes
+        for e in scene.elements
+        if isinstance(e, Dialogue)
+    ]
 
 
 def _features(text: str) -> list[str]:
     words = _WORD.findall(text.casefold().replace("’", "'"))
     size = min(4, len(words) // 4)
-    marks = [f"len{size}", f"?{text.count('?')}", f"!{min(2, text.count('!'))}", f",{min(3, text.count(','))}", f"--{'--' in text}"]
-    marks += ["contraction" if re.search(r"\w'(?:t|m|re|ve|ll|d|s)\b", text.casefold().replace("’", "'")) else "full"]
+    marks = [
+        f"len{size}",
+        f"?{text.count('?')}",
+        f"!{min(2, text.count('!'))}",
+        f",{min(3, text.count(','))}",
+        f"--{'--' in text}",
+    ]
+    marks += [
+        "contraction"
+        if re.search(r"\w'(?:t|m|re|ve|ll|d|s)\b", text.casefold().replace("’", "'"))
+        else "full"
+    ]
     return words + [f"{a}_{b}" for a, b in zip(words, words[1:], strict=False)] + marks
 
 
@@ -92,7 +108,9 @@ def speaker_identification(lines: Sequence[tuple[str, str]]) -> tuple[float, flo
 
     def score(cue: str, text: str) -> float:
         total = sum(table[cue].values()) + 0.5 * vocabulary
-        return math.log(prior[cue] / len(train)) + sum(math.log((table[cue][f] + 0.5) / total) for f in _features(text))
+        return math.log(prior[cue] / len(train)) + sum(
+            math.log((table[cue][f] + 0.5) / total) for f in _features(text)
+        )
 
     right = sum(max(speakers, key=lambda cue: score(cue, text)) == actual for actual, text in test)
     majority = Counter(cue for cue, _ in test).most_common(1)[0][1]
@@ -105,7 +123,10 @@ _GRAMMAR = (
     (r"\b(he|she|it) (are|were|have|do)\b(?! not)(?<!were)", "a verb that does not agree"), (r"(?<!\.)\.\.(?!\.)", "two full stops"), (r"\bI (is|are|has)\b", "a verb that does not agree"),
     (r",\.|\?\.|!\.|\.,", "stops that clash"), (r"^[a-z]", "a small letter at the start"),
 )  # fmt: skip
-_SAFE = re.compile(r"\b(do|did|does|let|make|made|help|see|saw|watch|if|than|as|whether|and|or|what|when|where|why|how) (he|she|it) (do|have|were|are)\b|\b(if|as though|as if|wish) (he|she|it) were\b", re.IGNORECASE)
+_SAFE = re.compile(
+    r"\b(do|did|does|let|make|made|help|see|saw|watch|if|than|as|whether|and|or|what|when|where|why|how) (he|she|it) (do|have|were|are)\b|\b(if|as though|as if|wish) (he|she|it) were\b",
+    re.IGNORECASE,
+)
 
 
 def grammar_faults(episode: Episode) -> list[str]:
@@ -115,14 +136,25 @@ def grammar_faults(episode: Episode) -> list[str]:
         for element in scene.elements:
             text = element.text
             for pattern, what in _GRAMMAR:
-                match = re.search(pattern, text if what.startswith("a small") else text, 0 if what.startswith("a small") else re.IGNORECASE)
+                match = re.search(
+                    pattern,
+                    text if what.startswith("a small") else text,
+                    0 if what.startswith("a small") else re.IGNORECASE,
+                )
                 if not match:
                     continue
-                if what == "a doubled word" and (re.search(r"\b(\w+), \1\b", text) or isinstance(element, Dialogue)):
+                if what == "a doubled word" and (
+                    re.search(r"\b(\w+), \1\b", text) or isinstance(element, Dialogue)
+                ):
                     continue
                 if "agree" in what and (isinstance(element, Dialogue) or _SAFE.search(text)):
                     continue
-                if what.startswith("a small") and text[:1] in "abcdefghijklmnopqrstuvwxyz" and isinstance(element, Dialogue) and text.startswith(("...", "—")):
+                if (
+                    what.startswith("a small")
+                    and text[:1] in "abcdefghijklmnopqrstuvwxyz"
+                    and isinstance(element, Dialogue)
+                    and text.startswith(("...", "—"))
+                ):
                     continue
                 found.append(f"{what}: {text[:80]}")
     return found
@@ -138,7 +170,10 @@ _UNFILMABLE = re.compile(
 def unfilmable(episode: Episode) -> list[str]:
     """Action lines that say what no camera can see."""
     return [
-        e.text for scene in episode.scenes for e in scene.elements if isinstance(e, Action) and _UNFILMABLE.search(e.text)
+        e.text
+        for scene in episode.scenes
+        for e in scene.elements
+        if isinstance(e, Action) and _UNFILMABLE.search(e.text)
     ]
 
 

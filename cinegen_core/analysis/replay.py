@@ -56,9 +56,22 @@ def _people(cast: dict[str, object], episode: Episode, seen: set[str]) -> list[C
             if not isinstance(element, Dialogue):
                 continue
             if element.speaker not in cast:
-                found.append(Contradiction(episode=episode.number, what=f"{element.speaker} speaks and is not in the bible"))
-            elif element.speaker not in seen and element.speaker.split()[0].casefold() not in shown and not element.extension:
-                found.append(Contradiction(episode=episode.number, what=f"{element.speaker} speaks before being seen in any scene"))
+                found.append(
+                    Contradiction(
+                        episode=episode.number, what=f"{element.speaker} speaks and is not in the bible"
+                    )
+                )
+            elif (
+                element.speaker not in seen
+                and element.speaker.split()[0].casefold() not in shown
+                and not element.extension
+            ):
+                found.append(
+                    Contradiction(
+                        episode=episode.number,
+                        what=f"{element.speaker} speaks before being seen in any scene",
+                    )
+                )
             seen.add(element.speaker)
     return found
 
@@ -73,18 +86,29 @@ def _state(episode: Episode, before: Episode | None) -> list[Contradiction]:
     gone = {t.thing for t in before.state.things if t.kind == "gone"}
     for thing in episode.state.things:
         if thing.thing in gone and thing.kind != "gone":
-            found.append(Contradiction(episode=episode.number, what=f"{thing.thing} is back, and it was gone"))
+            found.append(
+                Contradiction(episode=episode.number, what=f"{thing.thing} is back, and it was gone")
+            )
     levels = {(k.who, k.what): k for k in episode.state.knowledge}
     for known in before.state.knowledge:
         now = levels.get((known.who, known.what))
         if now is None or now.level < known.level:
-            found.append(Contradiction(episode=episode.number, what=f"{known.who} no longer knows: {known.what}"))
+            found.append(
+                Contradiction(episode=episode.number, what=f"{known.who} no longer knows: {known.what}")
+            )
         elif now.level == known.level and now.episode != known.episode:
-            found.append(Contradiction(episode=episode.number, what=f"{known.who} learns again: {known.what}"))
+            found.append(
+                Contradiction(episode=episode.number, what=f"{known.who} learns again: {known.what}")
+            )
     closed = {t.question: t.closed for t in before.state.threads if t.closed is not None}
     for thread in episode.state.threads:
         if thread.question in closed and thread.closed != closed[thread.question]:
-            found.append(Contradiction(episode=episode.number, what=f"closed in episode {closed[thread.question]}, open again: {thread.question}"))
+            found.append(
+                Contradiction(
+                    episode=episode.number,
+                    what=f"closed in episode {closed[thread.question]}, open again: {thread.question}",
+                )
+            )
     return found
 
 
@@ -105,6 +129,11 @@ def _early_knowledge(
             for element in scene.elements:
                 hit = len(wanted & _words(element.text)) >= 0.85 * len(wanted)
                 if isinstance(element, Dialogue) and hit and not heard and (element.speaker, clue) not in now:
-                    found.append(Contradiction(episode=episode.number, what=f"{element.speaker} says what nobody told them: {clue}"))
+                    found.append(
+                        Contradiction(
+                            episode=episode.number,
+                            what=f"{element.speaker} says what nobody told them: {clue}",
+                        )
+                    )
                 heard = heard or hit
     return found

@@ -21,13 +21,18 @@ _STOP = frozenset(
     "hand hands day days night time it's that's what's don't didn't doesn't isn't wasn't won't can't couldn't wouldn't i'm i've i'd i'll you're you've "
     "he's she's they're we're there's where's who's".split()
 )
-_CONTRACTION = re.compile(r"\b\w+(?:n['’]t|['’](?:m|re|ve|ll|d))\b|\b(?:it|that|what|who|there|here|he|she|where|how)['’]s\b", re.IGNORECASE)
+_CONTRACTION = re.compile(
+    r"\b\w+(?:n['’]t|['’](?:m|re|ve|ll|d))\b|\b(?:it|that|what|who|there|here|he|she|where|how)['’]s\b",
+    re.IGNORECASE,
+)
 _FULL_FORM = re.compile(
     r"\b(?:(?:do|does|did|is|are|was|were|have|has|had|could|would|should|will) not|cannot|I am|I have|I will|I would|you are|you have|it is|that is|"
     r"there is|he is|she is|they are|we are|we have)\b",
     re.IGNORECASE,
 )
-_BLOCK = re.compile(r"\b(no|not|never|cannot|nobody|none|nothing|neither|nor|refuse)\b|n['’]t\b|\?", re.IGNORECASE)
+_BLOCK = re.compile(
+    r"\b(no|not|never|cannot|nobody|none|nothing|neither|nor|refuse)\b|n['’]t\b|\?", re.IGNORECASE
+)
 _DEMAND = re.compile(
     r"\?|\b(tell|give|show|say|sign|want|need|let|put|open|read|swear|promise|ask|stop|bring|hand|come|stay|go|wait|look|listen|think|take|leave)\b",
     re.IGNORECASE,
@@ -50,7 +55,9 @@ def stem(word: str) -> str:
 
 def content_words(text: str) -> frozenset[str]:
     """Stems of the words that carry meaning."""
-    return frozenset(stem(w) for w in re.findall(r"[A-Za-z][\w'’-]+", text) if w.casefold() not in _STOP and len(w) > 2)
+    return frozenset(
+        stem(w) for w in re.findall(r"[A-Za-z][\w'’-]+", text) if w.casefold() not in _STOP and len(w) > 2
+    )
 
 
 def head_noun(phrase: str) -> str:
@@ -83,7 +90,9 @@ def cues(scene: Scene) -> list[Dialogue]:
 
 def scene_text(scene: Scene, *, spoken: bool = True, action: bool = True) -> str:
     return "\n".join(
-        e.text for e in scene.elements if (spoken and isinstance(e, Dialogue)) or (action and isinstance(e, Action))
+        e.text
+        for e in scene.elements
+        if (spoken and isinstance(e, Dialogue)) or (action and isinstance(e, Action))
     )
 
 
@@ -115,7 +124,15 @@ def distinctness(speeches: dict[str, list[str]]) -> float:
                 3 * len(_CONTRACTION.findall(text)) / len(said),
                 2 * text.count("?") / len(said),
                 10 * text.count(",") / words,
-                20 * len(re.findall(r"\b(well|oh|yeah|aye|right|listen|look|no|please|perhaps|quite|honestly|now)\b", text, re.IGNORECASE)) / words,
+                20
+                * len(
+                    re.findall(
+                        r"\b(well|oh|yeah|aye|right|listen|look|no|please|perhaps|quite|honestly|now)\b",
+                        text,
+                        re.IGNORECASE,
+                    )
+                )
+                / words,
                 2 * text.count("!") / len(said),
             )
         )
@@ -145,7 +162,11 @@ def answered_questions(episode: Episode, scene: int, holder: str) -> list[Line]:
     found = []
     spoken = [(line, e) for line, e in lines(episode, scene) if isinstance(e, Dialogue)]
     for (line, asked), (after, answer) in zip(spoken, spoken[1:], strict=False):
-        if asked.text.rstrip('"”').endswith("?") and answer.speaker == holder != asked.speaker and "?" in answer.text:
+        if (
+            asked.text.rstrip('"”').endswith("?")
+            and answer.speaker == holder != asked.speaker
+            and "?" in answer.text
+        ):
             found += [line, after]
     return found
 
@@ -155,7 +176,12 @@ def rounds(episode: Episode, scene: int, holder: str, opponent: str) -> list[Lin
     found = []
     spoken = [(line, e) for line, e in lines(episode, scene) if isinstance(e, Dialogue)]
     for (line, asked), (after, answer) in zip(spoken, spoken[1:], strict=False):
-        if asked.speaker == holder and answer.speaker == opponent and _DEMAND.search(asked.text) and _BLOCK.search(answer.text):
+        if (
+            asked.speaker == holder
+            and answer.speaker == opponent
+            and _DEMAND.search(asked.text)
+            and _BLOCK.search(answer.text)
+        ):
             found += [line, after]
     return found
 
@@ -219,10 +245,18 @@ _MANNERS = (
 def manner_of(voice: str) -> str:
     """A manner of speaking from a phrase such as "few words, dry"; plain where the phrase tells nothing."""
     folded = voice.casefold()
-    best = min(((m.start(), manner) for manner, pattern in _MANNERS if (m := re.search(pattern, folded))), default=None)
+    best = min(
+        ((m.start(), manner) for manner, pattern in _MANNERS if (m := re.search(pattern, folded))),
+        default=None,
+    )
     return best[1] if best else "plain"
 
 
 def is_formal(voice: str) -> bool:
     """Whether a voice phrase says outright that somebody speaks in full forms."""
-    return bool(re.search(r"\b(formal|legal|stiff|bureaucra\w+|without contractions|no contractions|never contracts)\b", voice.casefold()))
+    return bool(
+        re.search(
+            r"\b(formal|legal|stiff|bureaucra\w+|without contractions|no contractions|never contracts)\b",
+            voice.casefold(),
+        )
+    )

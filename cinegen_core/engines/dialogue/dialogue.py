@@ -52,7 +52,9 @@ class Dialogue:
                 span = (0.0, 0.25) if manner == "formal" else (0.3, 1.0)
                 voices.append(Voice(cue=cue, manner=manner, contractions=span))
         scenes = talked(context)
-        return DialogueDirective(engine=self.name, voices=tuple(voices), interruption=scenes[len(scenes) // 2][0])
+        return DialogueDirective(
+            engine=self.name, voices=tuple(voices), interruption=scenes[len(scenes) // 2][0]
+        )
 
     def realised(self, episode: Episode, directive: Directive, context: EngineContext) -> Realisation:
         assert isinstance(directive, DialogueDirective)
@@ -68,7 +70,9 @@ class Dialogue:
         parts.append((1.0 if apart > 1.1 * plain else 0.0, [], "speakers who can be told apart"))
         for voice in directive.voices:
             slips = [
-                line for line, text in by_cue.get(voice.cue, []) if any(w.casefold() in text.casefold() for w in voice.banned)
+                line
+                for line, text in by_cue.get(voice.cue, [])
+                if any(w.casefold() in text.casefold() for w in voice.banned)
             ]
             if slips:
                 parts.append((0.0, slips, f"words that {voice.cue} never says"))

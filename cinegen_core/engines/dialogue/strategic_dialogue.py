@@ -41,7 +41,11 @@ class StrategicDialogue:
         holder = next((s.holder for s in outline.scenes if s.holder), None)
         before = [n for n, _ in talked(context) if reveal is None or n <= reveal]
         return SecretDirective(
-            engine=self.name, secret=outline.truth, holder=holder, reveal=reveal, deflections=tuple(before[-2:] or [talked(context)[0][0]])
+            engine=self.name,
+            secret=outline.truth,
+            holder=holder,
+            reveal=reveal,
+            deflections=tuple(before[-2:] or [talked(context)[0][0]]),
         )
 
     def realised(self, episode: Episode, directive: Directive, context: EngineContext) -> Realisation:
@@ -51,7 +55,9 @@ class StrategicDialogue:
             outlined = context.draft.outline.scenes
             people = outlined[scene - 1].people if scene <= len(outlined) else ()
             found = [line for cue in people for line in answered_questions(episode, scene, cue)]
-            drafted = [line for cue in people for line in answered_questions(context.draft.episode, scene, cue)]
+            drafted = [
+                line for cue in people for line in answered_questions(context.draft.episode, scene, cue)
+            ]
             met = 1.0 if len(found) > len(drafted) or len(found) >= 4 else 0.0
             parts.append((met, found, f"a question answered with a question in scene {scene}"))
         if directive.holder and directive.secret:

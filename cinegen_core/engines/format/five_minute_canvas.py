@@ -62,6 +62,10 @@ class FiveMinuteCanvas:
                 (1.0 if off <= directive.tolerance else 0.0, [], f"{directive.seconds} seconds in all"),
                 (1.0 if len(episode.scenes) == directive.scenes else 0.0, [], f"{directive.scenes} scenes"),
                 (1.0 if low <= episode.words <= high else 0.0, [], f"{low} to {high} words"),
-                (1.0 if worst <= directive.gap else 0.0, place, f"at most {directive.gap} words without speech"),
+                (
+                    1.0 if worst <= directive.gap else 0.0,
+                    place,
+                    f"at most {directive.gap} words without speech",
+                ),
             ],
         )

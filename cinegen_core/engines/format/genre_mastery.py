@@ -33,7 +33,11 @@ class GenreDirective(Directive):
 
 
 _PAIRS: dict[str, tuple[str, str, tuple[str, ...]]] = {
-    "mystery": ("an accusation that settles it", "an answer that opens another question", ("I confess to everything",)),
+    "mystery": (
+        "an accusation that settles it",
+        "an answer that opens another question",
+        ("I confess to everything",),
+    ),
     "horror": ("something at the door", "something already inside", ("blood everywhere",)),
     "romance": ("a declaration", "something done instead of said", ("I love you",)),
     "comedy": ("a public disaster", "a smaller, worse one", ("That's hilarious",)),
@@ -59,7 +63,12 @@ class GenreMastery:
         genre = next((g for g in _PAIRS if has_genre(context.bible, g[:5])), "drama")
         expected, delivered, forbidden = _PAIRS[genre]
         return GenreDirective(
-            engine=self.name, genre=genre, scenes=tuple(n for n, _ in talked(context)), expected=expected, delivered=delivered, forbidden=forbidden
+            engine=self.name,
+            genre=genre,
+            scenes=tuple(n for n, _ in talked(context)),
+            expected=expected,
+            delivered=delivered,
+            forbidden=forbidden,
         )
 
     def realised(self, episode: Episode, directive: Directive, context: EngineContext) -> Realisation:
@@ -73,7 +82,11 @@ class GenreMastery:
                 f"{directive.expected} set up, {directive.delivered} given",
             )
         ]
-        said = [line for line, e in lines(episode) if any(f.casefold() in e.text.casefold() for f in directive.forbidden)]
+        said = [
+            line
+            for line, e in lines(episode)
+            if any(f.casefold() in e.text.casefold() for f in directive.forbidden)
+        ]
         if said:
             parts.append((0.0, said, "what this genre has said too often"))
         return by_parts(self.name, parts)
@@ -88,7 +101,14 @@ def _twists(episode: Episode, directive: GenreDirective) -> list[Line]:
             if not EXPECTATION.search(line.text):
                 continue
             speaker = element.speaker if isinstance(element, Dialogue) else None
-            turn = next((after for after, e in rows[index + 1 : index + 4] if isinstance(e, Dialogue) and e.speaker != speaker), None)
+            turn = next(
+                (
+                    after
+                    for after, e in rows[index + 1 : index + 4]
+                    if isinstance(e, Dialogue) and e.speaker != speaker
+                ),
+                None,
+            )
             if turn is not None:
                 found += [line, turn]
     return list(dict.fromkeys(found))

@@ -60,10 +60,20 @@ class InteractiveChoice:
         for choice in episode.choices:
             words = (content_words(choice.label) | content_words(choice.consequence)) - subject
             held = sorted(w for w in words if w in seen)
-            parts.append((1.0 if len(held) >= 2 else 0.0, [seen[w] for w in held[:2]], f"choice {choice.id} acts on what the last scene showed"))
+            parts.append(
+                (
+                    1.0 if len(held) >= 2 else 0.0,
+                    [seen[w] for w in held[:2]],
+                    f"choice {choice.id} acts on what the last scene showed",
+                )
+            )
         effects = {choice.effects for choice in episode.choices}
-        parts.append((1.0 if len(effects) == 3 and all(effects) else 0.0, [], "three different effects on the story"))
-        parts.append((1.0 if sum(c.canonical for c in episode.choices) == 1 else 0.0, [], "one canonical choice"))
+        parts.append(
+            (1.0 if len(effects) == 3 and all(effects) else 0.0, [], "three different effects on the story")
+        )
+        parts.append(
+            (1.0 if sum(c.canonical for c in episode.choices) == 1 else 0.0, [], "one canonical choice")
+        )
         axes = {choice.axis for choice in episode.choices}
         parts.append((1.0 if all(axes) else 0.0, [], "each choice trades something against something"))
         return by_parts(self.name, parts)

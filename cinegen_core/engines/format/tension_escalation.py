@@ -37,7 +37,10 @@ class TensionEscalation:
         top = max(1, len(scenes) - 1)
         curve = tuple(round(3 + 5 * (n - 1) / top, 1) for n, _ in scenes)
         return TensionDirective(
-            engine=self.name, curve=curve, stake=context.draft.outline.stake, stake_scenes=tuple(n for n, _ in talked(context)[-2:])
+            engine=self.name,
+            curve=curve,
+            stake=context.draft.outline.stake,
+            stake_scenes=tuple(n for n, _ in talked(context)[-2:]),
         )
 
     def realised(self, episode: Episode, directive: Directive, context: EngineContext) -> Realisation:
@@ -50,5 +53,7 @@ class TensionEscalation:
             parts.append((min(1.0, more / 2), found, f"the stake, said in scene {scene}"))
         measured = [tension(scene) for scene in episode.scenes][: len(directive.curve)]
         rho = rank_correlation(directive.curve[: len(measured)], measured)
-        parts.append((1.0 if rho >= directive.threshold else max(0.0, rho), [], "tension that rises as asked"))
+        parts.append(
+            (1.0 if rho >= directive.threshold else max(0.0, rho), [], "tension that rises as asked")
+        )
         return by_parts(self.name, parts)

@@ -51,13 +51,24 @@ class ComedyTiming:
         assert isinstance(directive, ComedyDirective)
         found, had = _punches(episode, directive), _punches(context.draft.episode, directive)
         noun = stem(directive.runner)
-        runner = [line for n in directive.runner_scenes for line, e in lines(episode, n) if isinstance(e, Action) and mentions(e.text, noun)]
+        runner = [
+            line
+            for n in directive.runner_scenes
+            for line, e in lines(episode, n)
+            if isinstance(e, Action) and mentions(e.text, noun)
+        ]
         more = max(0, len(found) - len(had)) / 2
         return by_parts(
             self.name,
             [
                 (min(1.0, more / directive.gags), found, f"{directive.gags} more punches"),
-                (1.0 if len({line.scene for line in runner}) >= min(2, len(directive.runner_scenes)) else 0.0, runner, f"the running joke about the {directive.runner}"),
+                (
+                    1.0
+                    if len({line.scene for line in runner}) >= min(2, len(directive.runner_scenes))
+                    else 0.0,
+                    runner,
+                    f"the running joke about the {directive.runner}",
+                ),
             ],
         )
 

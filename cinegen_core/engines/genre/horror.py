@@ -10,7 +10,20 @@ from cinegen_core.engines.common import by_parts, has_genre, numbered
 from cinegen_core.engines.reading import lines, mentions, scene_text
 from cinegen_core.story import Action, Dialogue, Episode, StoryBible
 
-CUES = ("footprint", "humming", "chair", "breath", "tap", "coat", "door", "smear", "bell", "shadow", "cup", "thread")
+CUES = (
+    "footprint",
+    "humming",
+    "chair",
+    "breath",
+    "tap",
+    "coat",
+    "door",
+    "smear",
+    "bell",
+    "shadow",
+    "cup",
+    "thread",
+)
 """Things that are nothing by themselves, and wrong here."""
 
 DREAD = re.compile(
@@ -51,21 +64,43 @@ class Horror:
         order = CUES[start:] + CUES[:start]
         cue = next((c for c in order if not mentions(text, c)), order[0])
         return HorrorDirective(
-            engine=self.name, cue=cue, early=scenes[0], late=scenes[-1], alone=context.draft.outline.protagonist
+            engine=self.name,
+            cue=cue,
+            early=scenes[0],
+            late=scenes[-1],
+            alone=context.draft.outline.protagonist,
         )
 
     def realised(self, episode: Episode, directive: Directive, context: EngineContext) -> Realisation:
         assert isinstance(directive, HorrorDirective)
-        early = [line for line, e in lines(episode, directive.early) if isinstance(e, Action) and mentions(e.text, directive.cue)]
-        late = [line for line, e in lines(episode, directive.late) if isinstance(e, Action) and mentions(e.text, directive.cue)]
-        spoken = [line for line, e in lines(episode) if isinstance(e, Dialogue) and mentions(e.text, directive.cue)]
+        early = [
+            line
+            for line, e in lines(episode, directive.early)
+            if isinstance(e, Action) and mentions(e.text, directive.cue)
+        ]
+        late = [
+            line
+            for line, e in lines(episode, directive.late)
+            if isinstance(e, Action) and mentions(e.text, directive.cue)
+        ]
+        spoken = [
+            line for line, e in lines(episode) if isinstance(e, Dialogue) and mentions(e.text, directive.cue)
+        ]
         dread, had = _dread(episode), _dread(context.draft.episode)
         more = max(0, len(dread) - len(had))
         return by_parts(
             self.name,
             [
-                (1.0 if early and late else 0.0, [*early, *late], f"the {directive.cue}, in scene {directive.early} and again in scene {directive.late}"),
-                (1.0 if (early or late) and not spoken else 0.0, spoken, f"the {directive.cue}, named by nobody"),
+                (
+                    1.0 if early and late else 0.0,
+                    [*early, *late],
+                    f"the {directive.cue}, in scene {directive.early} and again in scene {directive.late}",
+                ),
+                (
+                    1.0 if (early or late) and not spoken else 0.0,
+                    spoken,
+                    f"the {directive.cue}, named by nobody",
+                ),
                 (min(1.0, more / directive.dread), dread, f"{directive.dread} more lines of dread"),
             ],
         )
@@ -73,4 +108,6 @@ class Horror:
 
 def _dread(episode: Episode) -> list[Line]:
     """Lines of description after a scene's opening that hold a word of dread."""
-    return [line for line, e in lines(episode) if isinstance(e, Action) and line.line > 4 and DREAD.search(e.text)]
+    return [
+        line for line, e in lines(episode) if isinstance(e, Action) and line.line > 4 and DREAD.search(e.text)
+    ]

@@ -66,12 +66,24 @@ class Mystery:
     def realised(self, episode: Episode, directive: Directive, context: EngineContext) -> Realisation:
         assert isinstance(directive, MysteryDirective)
         noun = stem(directive.herring)
-        plant = [line for line, e in lines(episode, directive.plant) if isinstance(e, Action) and mentions(e.text, noun)]
-        reveal = [line for line, e in lines(episode, directive.reveal) if isinstance(e, Action) and mentions(e.text, noun)]
+        plant = [
+            line
+            for line, e in lines(episode, directive.plant)
+            if isinstance(e, Action) and mentions(e.text, noun)
+        ]
+        reveal = [
+            line
+            for line, e in lines(episode, directive.reveal)
+            if isinstance(e, Action) and mentions(e.text, noun)
+        ]
         found, had = _traces(episode, directive), _traces(context.draft.episode, directive)
         more = max(0, len(found) - len(had))
         parts: list[tuple[float, list[Line], str]] = [
-            (1.0 if plant and reveal else 0.0, [*plant, *reveal], f"the {directive.herring}, seen in scene {directive.plant}, explained in scene {directive.reveal}"),
+            (
+                1.0 if plant and reveal else 0.0,
+                [*plant, *reveal],
+                f"the {directive.herring}, seen in scene {directive.plant}, explained in scene {directive.reveal}",
+            ),
             (min(1.0, more / directive.traces), found, f"{directive.traces} more traces in plain sight"),
         ]
         answer = content_words(directive.solution)

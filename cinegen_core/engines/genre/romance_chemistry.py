@@ -67,7 +67,9 @@ class RomanceChemistry:
         start = (context.request.seed + 3 * context.request.number) % len(GESTURES)
         order = GESTURES[start:] + GESTURES[:start]
         gesture = next((g for g in order if not mentions(text, stem(g))), order[0])
-        return RomanceDirective(engine=self.name, pair=(lead, other), scenes=scenes, gesture=gesture, obstacle=block)
+        return RomanceDirective(
+            engine=self.name, pair=(lead, other), scenes=scenes, gesture=gesture, obstacle=block
+        )
 
     def realised(self, episode: Episode, directive: Directive, context: EngineContext) -> Realisation:
         assert isinstance(directive, RomanceDirective)
@@ -78,12 +80,23 @@ class RomanceChemistry:
             for line, e in lines(episode, n) if isinstance(e, Action) and mentions(e.text, noun)
         ]  # fmt: skip
         found, had = _gestures(episode, directive, names), _gestures(context.draft.episode, directive, names)
-        admitted, admitted_before = _admissions(episode, directive), _admissions(context.draft.episode, directive)
-        said = [line for line, e in lines(episode) if any(f.casefold() in e.text.casefold() for f in directive.forbidden)]
+        admitted, admitted_before = (
+            _admissions(episode, directive),
+            _admissions(context.draft.episode, directive),
+        )
+        said = [
+            line
+            for line, e in lines(episode)
+            if any(f.casefold() in e.text.casefold() for f in directive.forbidden)
+        ]
         closer = max(0, len(found) - len(had))
         bolder = max(0, len(admitted) - len(admitted_before)) / 2
         parts: list[tuple[float, list[Line], str]] = [
-            (1.0 if len(small) >= 2 else 0.0, small, f"the {directive.gesture}: begun by one, answered by the other"),
+            (
+                1.0 if len(small) >= 2 else 0.0,
+                small,
+                f"the {directive.gesture}: begun by one, answered by the other",
+            ),
             (min(1.0, closer / directive.closeness), found, "closeness between them"),
             (min(1.0, bolder / directive.admissions), admitted, "an admission that is answered"),
         ]

@@ -52,7 +52,14 @@ class ConflictArchitecture:
             holder, opponent = scene.people[0], scene.people[1] if len(scene.people) > 1 else scene.people[0]
             had = len(_both_ways(context.draft.episode, number, holder, opponent)) // 2
             layers.append(
-                Layer(scene=number, holder=holder, opponent=opponent, want=scene.wants, block=scene.block, rounds=had + MORE_ROUNDS)
+                Layer(
+                    scene=number,
+                    holder=holder,
+                    opponent=opponent,
+                    want=scene.wants,
+                    block=scene.block,
+                    rounds=had + MORE_ROUNDS,
+                )
             )
         return ConflictDirective(engine=self.name, layers=tuple(layers))
 
@@ -63,7 +70,13 @@ class ConflictArchitecture:
             found = _both_ways(episode, layer.scene, layer.holder, layer.opponent)
             had = layer.rounds - MORE_ROUNDS
             met = min(1.0, max(0.0, (len(found) / 2 - had) / MORE_ROUNDS))
-            parts.append((met, found, f"{layer.rounds} rounds between {layer.holder} and {layer.opponent} in scene {layer.scene}"))
+            parts.append(
+                (
+                    met,
+                    found,
+                    f"{layer.rounds} rounds between {layer.holder} and {layer.opponent} in scene {layer.scene}",
+                )
+            )
         return by_parts(self.name, parts)
 
 

@@ -61,7 +61,13 @@ class EpisodeCohesion:
             plant = [line for line, e in lines(episode, setup.plant) if mentions(e.text, noun)]
             payoff = [line for line, e in lines(episode, setup.payoff) if mentions(e.text, noun)]
             met = (0.5 if plant else 0.0) + (0.5 if plant and payoff else 0.0)
-            parts.append((met, [*plant, *payoff], f"the {setup.what}, planted in scene {setup.plant}, paid off in scene {setup.payoff}"))
+            parts.append(
+                (
+                    met,
+                    [*plant, *payoff],
+                    f"the {setup.what}, planted in scene {setup.plant}, paid off in scene {setup.payoff}",
+                )
+            )
         strangers = [
             line for line, e in lines(episode) if isinstance(e, Dialogue) and e.speaker not in directive.cast
         ]  # fmt: skip

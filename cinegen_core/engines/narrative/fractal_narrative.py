@@ -54,15 +54,27 @@ class FractalNarrative:
         if len(scenes) > 1:
             role: Literal["echo", "inverted"] = "inverted" if context.request.number % 2 == 0 else "echo"
             places.append(Placement(scene=scenes[-1][0], role=role))
-        return MotifDirective(engine=self.name, motif=motif, placements=tuple(places), theme=context.bible.theme)
+        return MotifDirective(
+            engine=self.name, motif=motif, placements=tuple(places), theme=context.bible.theme
+        )
 
     def realised(self, episode: Episode, directive: Directive, context: EngineContext) -> Realisation:
         assert isinstance(directive, MotifDirective)
         words = content_words(directive.motif) | {head_noun(directive.motif)}
         parts = []
         for placement in directive.placements:
-            found = [line for line, e in lines(episode, placement.scene) if any(mentions(e.text, word) for word in words)]
+            found = [
+                line
+                for line, e in lines(episode, placement.scene)
+                if any(mentions(e.text, word) for word in words)
+            ]
             if placement.role == "inverted":
                 found = [line for line in found if _TURNED.search(line.text)]
-            parts.append((1.0 if found else 0.0, found, f"{directive.motif} in scene {placement.scene} ({placement.role})"))
+            parts.append(
+                (
+                    1.0 if found else 0.0,
+                    found,
+                    f"{directive.motif} in scene {placement.scene} ({placement.role})",
+                )
+            )
         return by_parts(self.name, parts)

@@ -44,7 +44,9 @@ class HookCliffhanger:
     def propose(self, context: EngineContext) -> HookDirective:
         outline = context.draft.outline
         revealed = any(s.reveals for s in outline.scenes)
-        return HookDirective(engine=self.name, seconds=20, form="event", withheld="" if revealed else outline.truth)
+        return HookDirective(
+            engine=self.name, seconds=20, form="event", withheld="" if revealed else outline.truth
+        )
 
     def realised(self, episode: Episode, directive: Directive, context: EngineContext) -> Realisation:
         assert isinstance(directive, HookDirective)
@@ -59,7 +61,11 @@ class HookCliffhanger:
         last = list(lines(episode, len(episode.scenes)))
         if directive.withheld:
             answer = content_words(directive.withheld)
-            told = [line for line, _ in last[-6:] if answer and len(answer & content_words(line.text)) >= max(3, 0.6 * len(answer))]
+            told = [
+                line
+                for line, _ in last[-6:]
+                if answer and len(answer & content_words(line.text)) >= max(3, 0.6 * len(answer))
+            ]
             parts.append((0.0 if told or not cliff else 1.0, [], "the answer kept back at the end"))
         return by_parts(self.name, parts)
 

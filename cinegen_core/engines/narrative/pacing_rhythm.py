@@ -34,7 +34,9 @@ class PacingRhythm:
 
     def propose(self, context: EngineContext) -> PacingDirective:
         episode = context.draft.episode
-        candidates = [n for n, _ in talked(context) if len(cues(episode.scenes[n - 1])) >= 4] or [n for n, _ in numbered(context)]
+        candidates = [n for n, _ in talked(context) if len(cues(episode.scenes[n - 1])) >= 4] or [
+            n for n, _ in numbered(context)
+        ]
         by_length = sorted(candidates, key=lambda n: (mean_speech(episode.scenes[n - 1]), n))
         total = context.request.minutes * 60
         planned = sum(s.seconds for s in episode.scenes) or 1
@@ -50,13 +52,29 @@ class PacingRhythm:
         fast, slow = scene_of(episode, directive.fast), scene_of(episode, directive.slow)
         parts: list[tuple[float, list[Line], str]] = []
         if fast and slow and directive.fast != directive.slow:
-            short = [line for line, e in lines(episode, directive.fast) if not isinstance(e, Action) and len(e.text.split()) <= 4]
+            short = [
+                line
+                for line, e in lines(episode, directive.fast)
+                if not isinstance(e, Action) and len(e.text.split()) <= 4
+            ]
             ratio = mean_speech(fast) / mean_speech(slow) if mean_speech(slow) else 1.0
-            parts.append((1.0 if ratio <= 0.8 else 0.0, short, f"speeches in scene {directive.fast} at most 0.8 as long as in {directive.slow}"))
+            parts.append(
+                (
+                    1.0 if ratio <= 0.8 else 0.0,
+                    short,
+                    f"speeches in scene {directive.fast} at most 0.8 as long as in {directive.slow}",
+                )
+            )
             run = _longest_run(fast)
             drafted = scene_of(context.draft.episode, directive.fast)
             asked = max(4, _longest_run(drafted) + 1) if drafted else 4
-            parts.append((1.0 if run >= asked else 0.0, short, f"{asked} quick speeches running in scene {directive.fast}"))
+            parts.append(
+                (
+                    1.0 if run >= asked else 0.0,
+                    short,
+                    f"{asked} quick speeches running in scene {directive.fast}",
+                )
+            )
         rests = _rests(episode, directive.slow)
         had = _rests(context.draft.episode, directive.slow)
         parts.append((1.0 if len(rests) > len(had) else 0.0, rests, f"a silence in scene {directive.slow}"))

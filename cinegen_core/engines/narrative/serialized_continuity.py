@@ -56,9 +56,14 @@ class SerializedContinuity:
         if state is None:
             return ContinuityDirective(engine=self.name, learned=learned)
         callbacks = [f"{taken.label} {taken.consequence} {taken.anchor}"] if taken else []
-        callbacks += [scene.turn for scene in context.draft.outline.scenes[:1] if scene.turn and not scene.wants]
+        callbacks += [
+            scene.turn for scene in context.draft.outline.scenes[:1] if scene.turn and not scene.wants
+        ]
         return ContinuityDirective(
-            engine=self.name, facts=tuple(c.text for c in state.changes[-6:]), callbacks=tuple(callbacks), learned=learned
+            engine=self.name,
+            facts=tuple(c.text for c in state.changes[-6:]),
+            callbacks=tuple(callbacks),
+            learned=learned,
         )
 
     def realised(self, episode: Episode, directive: Directive, context: EngineContext) -> Realisation:
@@ -74,5 +79,11 @@ class SerializedContinuity:
                     found.append(line)
                     words |= hit
                     spoken += isinstance(element, Dialogue) and line.scene == 1
-            parts.append((1.0 if spoken and len(words) >= 2 else 0.0, found, "the last choice at work in the first two scenes"))
+            parts.append(
+                (
+                    1.0 if spoken and len(words) >= 2 else 0.0,
+                    found,
+                    "the last choice at work in the first two scenes",
+                )
+            )
         return by_parts(self.name, parts)

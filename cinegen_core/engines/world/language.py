@@ -55,7 +55,11 @@ class Language:
         had = _spoken(context.draft.episode, words)
         scenes = talked(context)
         return LanguageDirective(
-            engine=self.name, registers=tuple(registers), scene=scenes[0][0], terms=tuple(sorted(words)), count=round(1.6 * len(had)) + 2
+            engine=self.name,
+            registers=tuple(registers),
+            scene=scenes[0][0],
+            terms=tuple(sorted(words)),
+            count=round(1.6 * len(had)) + 2,
         )
 
     def realised(self, episode: Episode, directive: Directive, context: EngineContext) -> Realisation:
@@ -69,11 +73,15 @@ class Language:
             (1.0 if count >= directive.count else 0.0, used, f"{directive.count} words of this world, spoken")
         ]
         for register in directive.registers:
-            said = [e.text for _, e in lines(episode) if isinstance(e, Dialogue) and e.speaker == register.cue]
+            said = [
+                e.text for _, e in lines(episode) if isinstance(e, Dialogue) and e.speaker == register.cue
+            ]
             rate = contraction_rate(said)
             if rate is None or len(said) < 4:
                 continue
-            parts.append((1.0 if register.low <= rate <= register.high else 0.0, [], f"{register.cue}'s formality"))
+            parts.append(
+                (1.0 if register.low <= rate <= register.high else 0.0, [], f"{register.cue}'s formality")
+            )
         return by_parts(self.name, parts)
 
 

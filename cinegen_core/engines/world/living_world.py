@@ -52,13 +52,18 @@ class LivingWorld:
         found = _life(episode, directive.scene, names)
         wanted = had + directive.moments
         met = min(1.0, max(0, len(found) - had) / directive.moments)
-        return by_parts(self.name, [(met, found, f"{wanted} moments of other people's lives in scene {directive.scene}")])
+        return by_parts(
+            self.name, [(met, found, f"{wanted} moments of other people's lives in scene {directive.scene}")]
+        )
 
 
 def _life(episode: Episode, scene: int, names: set[str]) -> list[Line]:
     found = []
     for line, e in lines(episode, scene):
-        if isinstance(e, Action) and (match := _SOMEBODY.search(e.text)) and match.group(1).split()[-1] not in names:
+        if (
+            isinstance(e, Action)
+            and (match := _SOMEBODY.search(e.text))
+            and match.group(1).split()[-1] not in names
+        ):
             found.append(line)
     return found
-

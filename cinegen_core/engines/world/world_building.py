@@ -17,7 +17,9 @@ SOUND = re.compile(
     r"breath\w*|beep\w*|pump\w*|thump\w*|tolls?|strikes?|snaps?|drum\w*)\b",
     re.IGNORECASE,
 )
-SMELL = re.compile(r"\b(smell\w*|scent\w*|reek\w*|stink\w*|odou?r|stench|perfume|fragran\w+|whiff)\b", re.IGNORECASE)
+SMELL = re.compile(
+    r"\b(smell\w*|scent\w*|reek\w*|stink\w*|odou?r|stench|perfume|fragran\w+|whiff)\b", re.IGNORECASE
+)
 
 
 class PlaceDirective(Directive):
@@ -48,7 +50,11 @@ class WorldBuilding:
         scenes = tuple(n for n, _ in numbered(context))
         rule = rules[(context.request.number - 1) % len(rules)] if rules else ""
         return PlaceDirective(
-            engine=self.name, scenes=scenes, senses=("sound", "smell"), rule=rule, rule_scene=scenes[-1] if rule else None
+            engine=self.name,
+            scenes=scenes,
+            senses=("sound", "smell"),
+            rule=rule,
+            rule_scene=scenes[-1] if rule else None,
         )
 
     def realised(self, episode: Episode, directive: Directive, context: EngineContext) -> Realisation:
@@ -56,9 +62,14 @@ class WorldBuilding:
         parts: list[tuple[float, list[Line], str]] = []
         described = [(line, e) for n in directive.scenes for line, e in _opening(episode, n)]
         if "sound" in directive.senses:
-            heard = {n: [line for line, e in described if line.scene == n and SOUND.search(e.text)] for n in directive.scenes}
+            heard = {
+                n: [line for line, e in described if line.scene == n and SOUND.search(e.text)]
+                for n in directive.scenes
+            }
             share = sum(bool(v) for v in heard.values()) / max(1, len(heard))
-            parts.append((share, [line for v in heard.values() for line in v[:1]], "what each place sounds like"))
+            parts.append(
+                (share, [line for v in heard.values() for line in v[:1]], "what each place sounds like")
+            )
         if "smell" in directive.senses:
             smelt = [line for line, e in described if SMELL.search(e.text)]
             parts.append((1.0 if smelt else 0.0, smelt, "what some place smells of"))
@@ -66,7 +77,9 @@ class WorldBuilding:
             wanted = content_words(directive.rule)
             had = _rule_lines(context.draft.episode, wanted)
             found = _rule_lines(episode, wanted)
-            parts.append((1.0 if len(found) > len(had) else 0.0, found, f"the rule at work: {directive.rule}"))
+            parts.append(
+                (1.0 if len(found) > len(had) else 0.0, found, f"the rule at work: {directive.rule}")
+            )
         return by_parts(self.name, parts)
 
 

@@ -41,7 +41,9 @@ class FactCard(Noun):
     prop: str | None = None
     opens: Texts = ()
     clues: dict[str, Text] = Field(default_factory=dict)
-    secret: str = Field(default="", description="kind of secret, for the general library; empty for written series")
+    secret: str = Field(
+        default="", description="kind of secret, for the general library; empty for written series"
+    )
     forms: dict[str, str] = Field(default_factory=dict, description="sentences for slots: you, me, he")
 
 
@@ -156,7 +158,9 @@ def people_of(bible: StoryBible, cast: dict[str, CastCard]) -> dict[str, Person]
     for key, card in cast.items():
         character = taken.get(key)
         if character is None:
-            raise CardError(f"cards.cast.{key}: no character of the bible has this short name; there are {', '.join(taken)}")
+            raise CardError(
+                f"cards.cast.{key}: no character of the bible has this short name; there are {', '.join(taken)}"
+            )
         people[key] = Person(
             key=key,
             name=character.short,

@@ -22,7 +22,9 @@ class Chance:
 
     def best(self, options: Sequence[T], worth: Callable[[T], float], noise: float, *key: object) -> T:
         """The option of the greatest worth, with up to `noise` added to each by chance."""
-        return max(enumerate(options), key=lambda pair: (worth(pair[1]) + noise * self.roll(*key, pair[0]), -pair[0]))[1]
+        return max(
+            enumerate(options), key=lambda pair: (worth(pair[1]) + noise * self.roll(*key, pair[0]), -pair[0])
+        )[1]
 
     def weighted(self, options: Sequence[T], weights: Sequence[float], *key: object) -> T:
         total = sum(weights)

@@ -77,19 +77,41 @@ def segments(plan: Plan) -> list[Segment]:
     if plan.opening:
         opening = plan.opening
         lines = opening.choice.script.lines
-        beats = (BeatScript("open", False, "", False, (), (lines,), opening.choice.script.number),) if lines else ()
+        beats = (
+            (BeatScript("open", False, "", False, (), (lines,), opening.choice.script.number),)
+            if lines
+            else ()
+        )
         found.append(
-            Segment(1, beats, opening.ending.roles, opening.choice.people, opening.place, opening.time, False, opening.ending.fact)
+            Segment(
+                1,
+                beats,
+                opening.ending.roles,
+                opening.choice.people,
+                opening.place,
+                opening.time,
+                False,
+                opening.ending.fact,
+            )
         )
     for planned in plan.scenes:
         scene = planned.scene
         found.append(
             Segment(
-                len(found) + 1, scene.script.beats, scene.roles, scene.people, planned.place, planned.time, False, scene.fact
+                len(found) + 1,
+                scene.script.beats,
+                scene.roles,
+                scene.people,
+                planned.place,
+                planned.time,
+                False,
+                scene.fact,
             )
         )
     last = found[-1]
-    found[-1] = Segment(last.index, last.beats, last.roles, last.people, last.place, last.time, True, last.fact)
+    found[-1] = Segment(
+        last.index, last.beats, last.roles, last.people, last.place, last.time, True, last.fact
+    )
     return found
 
 
@@ -146,7 +168,13 @@ class Composer:
             wishes = [w for w in orders.wishes if w.scene == segment.index]
             for wish, beat in wished(segment.beats, wishes):
                 if truths.allow((segment.roles.token(t) for t in beat.needs), self.work.request.number):
-                    wanted.append((wish.worth + 0.6 * self.work.chance.roll("wish", beat.number, beat.kind), segment, beat))
+                    wanted.append(
+                        (
+                            wish.worth + 0.6 * self.work.chance.roll("wish", beat.number, beat.kind),
+                            segment,
+                            beat,
+                        )
+                    )
             truths = truths.after(self._gives(segment))
         wanted.sort(key=lambda item: (-item[0], item[1].index, item[2].number))
         granted: set[tuple[int, str]] = set()
@@ -320,7 +348,11 @@ class Composer:
     def _stock(self, section: str, name: str, key: str) -> tuple[str, ...]:
         """Plain lines of the general library."""
         return tuple(
-            v for s, n, pairs in self.work.library.blocks if s == section and n == name for k, v in pairs if k == key
+            v
+            for s, n, pairs in self.work.library.blocks
+            if s == section and n == name
+            for k, v in pairs
+            if k == key
         )
 
     def _touch(self, touch: Touch, part: str, segment: Segment) -> list[Element]:
@@ -332,7 +364,11 @@ class Composer:
         key = part if touch.section != "pair" else {"early": "plant", "late": "payoff"}[part]
         options = self._stock(touch.section, touch.name, key)
         if touch.section == "pair" and not options:
-            options = (f"{{A}} moves a {touch.name} out of the way.",) if part == "early" else (f"{{A}} picks up the {touch.name}.",)
+            options = (
+                (f"{{A}} moves a {touch.name} out of the way.",)
+                if part == "early"
+                else (f"{{A}} picks up the {touch.name}.",)
+            )
         options = tuple(o for o in options if second or "{B" not in o)
         if not options:
             return []
@@ -354,7 +390,9 @@ class Composer:
         options: list[HookScript] = []
         for hook in (*self.work.series.script.hooks, *self.work.library.hooks):
             written = hook in self.work.series.script.hooks
-            fits = "any" in hook.places or (segment.place in hook.places if written else place.kind in hook.places)
+            fits = "any" in hook.places or (
+                segment.place in hook.places if written else place.kind in hook.places
+            )
             if hook.genre and hook.genre not in self.work.genres:
                 continue
             if fits and self.truths.allow((segment.roles.token(t) for t in hook.needs), number):
@@ -376,18 +414,28 @@ class Composer:
         return []
 
     def _cliff(self, ending: PlayableEnding, segment: Segment) -> list[Element]:
-        stage = Segment(segment.index, (), ending.roles, ending.people, segment.place, segment.time, True, segment.fact)
-        found = list(self.scribe.lines(ending.script.lines, stage, "cliff", ending.id)) if self.orders.cliff else []
+        stage = Segment(
+            segment.index, (), ending.roles, ending.people, segment.place, segment.time, True, segment.fact
+        )
+        found = (
+            list(self.scribe.lines(ending.script.lines, stage, "cliff", ending.id))
+            if self.orders.cliff
+            else []
+        )
         if self.orders.anchored_choices:
             speak = Stage(self.work.series, ending.roles, segment.place)
             images = [speak.fill(c.script.image) for c in ending.choices if c.script.image]
             if images:
-                found.append(Action(text=" ".join(i if i.endswith((".", "!", "?")) else i + "." for i in images)))
+                found.append(
+                    Action(text=" ".join(i if i.endswith((".", "!", "?")) else i + "." for i in images))
+                )
         return found
 
     def _choices(self, ending: PlayableEnding, segment: Segment) -> tuple[Choice, Choice, Choice]:
         stage = Stage(self.work.series, ending.roles, segment.place)
-        fact = self.work.series.cards.facts.get(ending.fact) or next(iter(self.work.series.cards.facts.values()), None)
+        fact = self.work.series.cards.facts.get(ending.fact) or next(
+            iter(self.work.series.cards.facts.values()), None
+        )
         thing = (fact.thing if fact else "") or "it"
         found = []
         for index, choice in enumerate(ending.choices):
@@ -403,7 +451,9 @@ class Composer:
                     effects=tuple(self._effects(choice)),
                     canonical=index == 0,
                     axis=_axis(choice) if self.orders.anchored_choices else "",
-                    anchor=stage.fill(choice.script.image) if choice.script.image and self.orders.anchored_choices else "",
+                    anchor=stage.fill(choice.script.image)
+                    if choice.script.image and self.orders.anchored_choices
+                    else "",
                 )
             )
         return (found[0], found[1], found[2])
@@ -425,7 +475,11 @@ class Composer:
                 where = series.people[spot].cue if spot in series.people else spot
                 effects.append(Effect(kind="prop", subject=card_.name if card_ else prop, value=where))
             else:
-                effects.append(Effect(kind="flag", subject=token.lstrip("-"), value="no" if token.startswith("-") else "yes"))
+                effects.append(
+                    Effect(
+                        kind="flag", subject=token.lstrip("-"), value="no" if token.startswith("-") else "yes"
+                    )
+                )
         return effects
 
     # -- the whole -----------------------------------------------------------------------------------------------
@@ -442,7 +496,9 @@ class Composer:
             scenes.append(scene)
         last = parts[-1]
         cliff = self._cliff(plan.ending, last)
-        scenes[-1] = scenes[-1].model_copy(update={"elements": (*scenes[-1].elements, *_seam(scenes[-1].elements, cliff))})
+        scenes[-1] = scenes[-1].model_copy(
+            update={"elements": (*scenes[-1].elements, *_seam(scenes[-1].elements, cliff))}
+        )
         self.ledger.commit(cliff)
         timed = _with_seconds(scenes, work.request.minutes, self.orders)
         gists = [self._gist(planned) for planned in plan.scenes]
@@ -452,7 +508,9 @@ class Composer:
         if not self.orders.cliff:
             question = f"What does {series.protagonist.name} do?"
         memory = self._memory()
-        state = story_state(series, work.request.state, work.request.number, self.truths, memory, (*did, *gists))
+        state = story_state(
+            series, work.request.state, work.request.number, self.truths, memory, (*did, *gists)
+        )
         state = state.model_copy(update={"offered": choices})
         beats = []
         start = 0
@@ -493,7 +551,9 @@ class Composer:
         return f"{wants}. {block}." if block else f"{wants}."
 
     def _title(self) -> str:
-        titles = self.work.series.cards.titles or tuple(p.location for p in self.work.series.cards.places.values())
+        titles = self.work.series.cards.titles or tuple(
+            p.location for p in self.work.series.cards.places.values()
+        )
         fresh = [t for t in titles if t not in self.work.memory.titles] or list(titles)
         return self.work.chance.weighted(fresh, [1.0] * len(fresh), "title") if fresh else "Untitled"
 
@@ -517,7 +577,11 @@ class Composer:
 
 def _as_smell(line: str) -> str:
     """A fragment such as "Wet rope." said as what it is; a whole sentence stays."""
-    if SMELL.search(line) or len(line.split()) > 6 or re.match(r"^(The|A|An|It|There|Somebody|Something|Everything|No)\b", line):
+    if (
+        SMELL.search(line)
+        or len(line.split()) > 6
+        or re.match(r"^(The|A|An|It|There|Somebody|Something|Everything|No)\b", line)
+    ):
         return line
     return f"A smell of {line[:1].lower()}{line[1:]}"
 
@@ -556,7 +620,10 @@ def _with_seconds(scenes: Sequence[Scene], minutes: float, orders: Orders) -> li
         scale = minutes * 60 / sum(raw)
         scale = min(1.25, max(0.8, scale))
         raw = [value * scale for value in raw]
-    return [scene.model_copy(update={"seconds": max(1, round(value))}) for scene, value in zip(scenes, raw, strict=True)]
+    return [
+        scene.model_copy(update={"seconds": max(1, round(value))})
+        for scene, value in zip(scenes, raw, strict=True)
+    ]
 
 
 def outline(work: Work, draft: Episode) -> Outline:
@@ -578,7 +645,11 @@ def outline(work: Work, draft: Episode) -> Outline:
                 people=tuple(series.people[key].cue for key in segment.people),
                 wants=stage.fill(head.get("wants", "")) if head.get("wants") else "",
                 block=stage.fill(head.get("block", "")) if head.get("block") else "",
-                turn=stage.fill(head["gist"]) if head else Stage(series, plan.opening.ending.roles).fill(plan.opening.choice.script.did) if plan.opening else "",
+                turn=stage.fill(head["gist"])
+                if head
+                else Stage(series, plan.opening.ending.roles).fill(plan.opening.choice.script.did)
+                if plan.opening
+                else "",
                 subject=fact.thing if fact else "",
                 holder=series.people[fact.holder].cue if fact else None,
                 reveals=bool(planned and any(t.endswith(f":{segment.fact}") for t in planned.scene.gives)),
@@ -601,7 +672,11 @@ def compose(work: Work, orders: Orders) -> Episode:
     slack = 1.06
     while True:
         episode = Composer(work, orders, slack).episode()
-        if orders.words is None or slack < 0.7 or episode.words <= MOST_WORDS_PER_MINUTE * work.request.minutes:
+        if (
+            orders.words is None
+            or slack < 0.7
+            or episode.words <= MOST_WORDS_PER_MINUTE * work.request.minutes
+        ):
             return episode
         slack -= max(0.04, (episode.words / work.request.minutes - MOST_WORDS_PER_MINUTE) / WORDS_PER_MINUTE)
 

@@ -83,7 +83,9 @@ class _Stock:
         self.blocks = library.blocks
 
     def lines(self, section: str, name: str, key: str) -> tuple[str, ...]:
-        return tuple(v for s, n, pairs in self.blocks if s == section and n == name for k, v in pairs if k == key and v)
+        return tuple(
+            v for s, n, pairs in self.blocks if s == section and n == name for k, v in pairs if k == key and v
+        )
 
     def pairs(self, section: str, name: str) -> list[tuple[str, str]]:
         return [pair for s, n, pairs in self.blocks if s == section and n == name for pair in pairs]
@@ -92,10 +94,16 @@ class _Stock:
         return [v for s, _, pairs in self.blocks if s == section for _, v in pairs if v]
 
 
-def _places(bible: StoryBible, stock: _Stock, people: Iterable[tuple[str, str]]) -> tuple[tuple[Location, ...], dict[str, PlaceCard]]:
+def _places(
+    bible: StoryBible, stock: _Stock, people: Iterable[tuple[str, str]]
+) -> tuple[tuple[Location, ...], dict[str, PlaceCard]]:
     locations = bible.locations
     if not locations:
-        locations = (Location(name="Front room"), Location(name="Kitchen"), Location(name="Street", interior=False))
+        locations = (
+            Location(name="Front room"),
+            Location(name="Kitchen"),
+            Location(name="Street", interior=False),
+        )
     cards: dict[str, PlaceCard] = {}
     for location in locations:
         kind = place_kind(location)
@@ -127,7 +135,9 @@ def _background(stock: _Stock, places: dict[str, PlaceCard]) -> tuple[Background
             if len(parts) == 4:
                 old = found.get(parts[0])
                 at = (*old.at, key) if old else (key,)
-                found[parts[0]] = BackgroundCard(who=parts[0], enters=parts[1], business=parts[2], leaves=parts[3], at=at)
+                found[parts[0]] = BackgroundCard(
+                    who=parts[0], enters=parts[1], business=parts[2], leaves=parts[3], at=at
+                )
     return tuple(found.values())
 
 
@@ -156,7 +166,13 @@ def _motifs(bible: StoryBible) -> dict[str, MotifCard]:
 
 
 def _fact(
-    bible: StoryBible, character: Character, key: str, keys: dict[str, Character], lead: str, order: int, stock: _Stock
+    bible: StoryBible,
+    character: Character,
+    key: str,
+    keys: dict[str, Character],
+    lead: str,
+    order: int,
+    stock: _Stock,
 ) -> tuple[FactCard, PropCard | None]:
     others = {k: c for k, c in keys.items() if k != key}
     names = {k: c.short for k, c in keys.items()}
@@ -180,7 +196,9 @@ def _fact(
     clues = {}
     for left, right in kind_pairs:
         if left.startswith("clue "):
-            clues.setdefault(left.removeprefix("clue ").strip(), _plain_slots(right, character, names[lead], thing))
+            clues.setdefault(
+                left.removeprefix("clue ").strip(), _plain_slots(right, character, names[lead], thing)
+            )
     stakes = [v for k, v in kind_pairs if k == "stake"]
     stake = _plain_slots(stakes[0], character, names[lead], thing) if stakes else ""
     prop = next((v for k, v in kind_pairs if k == "prop"), "")
@@ -210,8 +228,18 @@ def _plain_slots(text: str, holder: Character, lead: str, thing: str) -> str:
     from cinegen_core.writers.embedded.grammar import PRONOUNS, tidy
 
     he, him, his, himself, _ = PRONOUNS[holder.subject]
-    text = text.replace("{H.he}", he).replace("{H.him}", him).replace("{H.his}", his).replace("{H.himself}", himself)
-    text = text.replace("{H}", holder.short).replace("{A}", lead).replace("{thing}", thing).replace("{Thing}", thing)
+    text = (
+        text.replace("{H.he}", he)
+        .replace("{H.him}", him)
+        .replace("{H.his}", his)
+        .replace("{H.himself}", himself)
+    )
+    text = (
+        text.replace("{H}", holder.short)
+        .replace("{A}", lead)
+        .replace("{thing}", thing)
+        .replace("{Thing}", thing)
+    )
     text = re.sub(r"\{[AHX]:([^/{}]+)/([^{}]+)\}", r"\2" if holder.subject == "they" else r"\1", text)
     text = text.replace("{X}", "somebody").replace("{place}", "this place").replace("{prop}", "the papers")
     return tidy(re.sub(r"\{[^{}]*\}", "it", text))
@@ -246,9 +274,15 @@ def derive_series(bible: StoryBible, library: Script) -> Series:
             props[f"{key}-secret-prop"] = prop
     genres = " ".join(bible.genres).casefold()
     conventions = tuple(
-        ConventionCard(expected=e, delivered=d, forbidden=f) for g, (e, d, f) in _CONVENTIONS.items() if g[:5] in genres
+        ConventionCard(expected=e, delivered=d, forbidden=f)
+        for g, (e, d, f) in _CONVENTIONS.items()
+        if g[:5] in genres
     )
-    titles = tuple(dict.fromkeys((*(_title(m) for m in bible.motifs), *(_title(p.location) for p in places.values()), *_TITLES)))
+    titles = tuple(
+        dict.fromkeys(
+            (*(_title(m) for m in bible.motifs), *(_title(p.location) for p in places.values()), *_TITLES)
+        )
+    )
     cards = Cards(
         protagonist=lead,
         titles=titles,
@@ -259,12 +293,15 @@ def derive_series(bible: StoryBible, library: Script) -> Series:
         motifs=_motifs(bible),
         background=_background(stock, places),
         rules={
-            f"rule{i}": RuleCard(rule=rule, shown=(f"A notice on the wall, typed: {rule.rstrip('.').upper()}.",), cost=())
+            f"rule{i}": RuleCard(
+                rule=rule, shown=(f"A notice on the wall, typed: {rule.rstrip('.').upper()}.",), cost=()
+            )
             for i, rule in enumerate(bible.world.rules)
         },
         weather=tuple(stock.section("weather")),
         runner=tuple(stock.section("runner")),
-        conventions=conventions or (ConventionCard(expected="a reconciliation", delivered="the truth", forbidden="a deathbed"),),
+        conventions=conventions
+        or (ConventionCard(expected="a reconciliation", delivered="the truth", forbidden="a deathbed"),),
     )
     full = bible if bible.locations else bible.model_copy(update={"locations": locations})
     people = people_of(full, cast)
@@ -274,4 +311,7 @@ def derive_series(bible: StoryBible, library: Script) -> Series:
 def _title(text: str) -> str:
     small = {"a", "an", "the", "of", "in", "on", "at", "to", "and", "that", "with"}
     words = text.split()
-    return " ".join(w if w.isupper() else (w.lower() if i and w.lower() in small else w[:1].upper() + w[1:]) for i, w in enumerate(words))
+    return " ".join(
+        w if w.isupper() else (w.lower() if i and w.lower() in small else w[:1].upper() + w[1:])
+        for i, w in enumerate(words)
+    )

@@ -40,7 +40,9 @@ def motif_key(series: Series, name: str) -> str:
     for key, card in cards.items():
         if card.name == name or head_noun(card.name) == noun:
             return key
-    shared = {key: len(words & (content_words(card.name) | content_words(key))) for key, card in cards.items()}
+    shared = {
+        key: len(words & (content_words(card.name) | content_words(key))) for key, card in cards.items()
+    }
     best = max(shared, key=lambda key: shared[key], default="")
     if best and shared[best]:
         return best
@@ -147,7 +149,9 @@ def orders_from(directives: Sequence[Directive], work: Work, first: Sequence[Dir
         anchored_choices=ChoiceDirective in by_type,
         voices=DialogueDirective in by_type,
         contractions=LanguageDirective in by_type,
-        presses={layer.scene: ALL_PRESSES for layer in conflict.layers} if isinstance(conflict, ConflictDirective) else {},
+        presses={layer.scene: ALL_PRESSES for layer in conflict.layers}
+        if isinstance(conflict, ConflictDirective)
+        else {},
         senses=place.scenes if isinstance(place, PlaceDirective) else (),
         background=(life.scene,) if isinstance(life, LifeDirective) else (),
         words=int(WORDS_PER_MINUTE * work.request.minutes) if CanvasDirective in by_type else None,

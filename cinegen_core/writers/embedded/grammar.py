@@ -34,12 +34,14 @@ _IRREGULAR = {
 _UNINFLECTED = frozenset(
     "can could may might must shall should will would never always still only once secretly already".split()
 )
-_PAST = re.compile(r"(ed|ought|ept|old|ent|ade|ook|ost|aid|id|ave|ote|ound|eft|ad|an|an|ang|ut|et|urt|ost|ew|oke|ore|ole|ove|an)$")
+_PAST = re.compile(
+    r"(ed|ought|ept|old|ent|ade|ook|ost|aid|id|ave|ote|ound|eft|ad|an|an|ang|ut|et|urt|ost|ew|oke|ore|ole|ove|an)$"
+)
 _THIRD_PERSON_S = re.compile(r"^[a-z']+[^s]s$")
 
 
 def base_form(verb: str) -> str:
-    """"keeps" -> "keep". Leaves what is no third person singular as it is."""
+    """ "keeps" -> "keep". Leaves what is no third person singular as it is."""
     if verb in _IRREGULAR:
         return _IRREGULAR[verb]["plural"]
     if not _THIRD_PERSON_S.match(verb) or verb in ("this", "his", "its", "was", "us"):
@@ -65,7 +67,17 @@ def _verb_phrase(phrase: str, person: Person, subject: Subject) -> str:
     words = phrase.split(" ")
     index = 0
     while index < len(words) - 1 and words[index].casefold().rstrip(",") in _UNINFLECTED:
-        if words[index].casefold() in ("can", "could", "may", "might", "must", "shall", "should", "will", "would"):
+        if words[index].casefold() in (
+            "can",
+            "could",
+            "may",
+            "might",
+            "must",
+            "shall",
+            "should",
+            "will",
+            "would",
+        ):
             return phrase
         index += 1
     words[index] = conjugate(words[index], person, subject)
@@ -91,10 +103,20 @@ def swap_pronouns(text: str, subject: Subject, person: Person, *, also_subject: 
             return word
         return word.capitalize() if match.group(0)[0].isupper() else word
 
-    text = re.sub(rf"\b{himself}\b|\b{himself.replace('self', 'selves')}\b", lambda m: put(m, own[3]), text, flags=re.IGNORECASE)
+    text = re.sub(
+        rf"\b{himself}\b|\b{himself.replace('self', 'selves')}\b",
+        lambda m: put(m, own[3]),
+        text,
+        flags=re.IGNORECASE,
+    )
     if subject == "she":
         text = re.sub(r"\bhers\b", lambda m: put(m, own[4]), text, flags=re.IGNORECASE)
-        text = re.sub(r"\bher(?= [a-z])(?! (?:to|that|about|for|in|on|at|and|from|with|when|if)\b)", lambda m: put(m, own[2]), text, flags=re.IGNORECASE)
+        text = re.sub(
+            r"\bher(?= [a-z])(?! (?:to|that|about|for|in|on|at|and|from|with|when|if)\b)",
+            lambda m: put(m, own[2]),
+            text,
+            flags=re.IGNORECASE,
+        )
         text = re.sub(r"\bher\b", lambda m: put(m, own[1]), text, flags=re.IGNORECASE)
     elif subject == "he":
         text = re.sub(r"\bhis\b", lambda m: put(m, own[2]), text, flags=re.IGNORECASE)
@@ -106,6 +128,7 @@ def swap_pronouns(text: str, subject: Subject, person: Person, *, also_subject: 
     if also_subject:
         aux = {"I": {"is": "am", "are": "am", "has": "have", "does": "do", "was": "was", "were": "was"},
                "you": {"is": "are", "are": "are", "has": "have", "does": "do", "was": "were", "were": "were"}}[person]  # fmt: skip
+
         def subject_and_verb(match: re.Match[str]) -> str:
             verb = match.group(2) or ""
             if verb:
@@ -163,7 +186,9 @@ def predicate(text: str, names: tuple[str, ...]) -> str:
     lowered = phrase if words[0] == "I" else phrase[:1].lower() + phrase[1:]
     if verb.endswith("ing"):
         return "is " + lowered
-    third = verb in _IRREGULAR or (_THIRD_PERSON_S.match(verb) and verb not in ("his", "this", "always", "alias", "as"))
+    third = verb in _IRREGULAR or (
+        _THIRD_PERSON_S.match(verb) and verb not in ("his", "this", "always", "alias", "as")
+    )
     if third or verb in _PAST_FORMS or verb.endswith("ed"):
         return lowered
     return "is " + lowered
@@ -176,14 +201,28 @@ def about(text: str, names: tuple[str, ...]) -> bool:
         return False
     if first in ("in", "on", "at", "under") and not re.search(r"\b(he|she|they|[A-Z]\w+) [a-z]+", text[3:]):
         return True
-    if first in ("he", "she", "they", "it", "i") or any(text.strip().casefold().startswith(n.casefold()) for n in names if n):
+    if first in ("he", "she", "they", "it", "i") or any(
+        text.strip().casefold().startswith(n.casefold()) for n in names if n
+    ):
         return True
-    starts_otherwise = bool(re.match(r"^(the|a|an|his|her|their|there|in|on|at|when|after|before|nobody|somebody|every\w*|no|[a-z]+ (years?|months?|days?|weeks?))\b", text.strip().casefold()))
-    named = text.strip()[:1].isupper() and re.match(r"^[A-Z][a-z]+ [a-z]", text.strip()) and first not in _PAST_FORMS and not first.endswith(("ed", "s", "ly", "ing"))
+    starts_otherwise = bool(
+        re.match(
+            r"^(the|a|an|his|her|their|there|in|on|at|when|after|before|nobody|somebody|every\w*|no|[a-z]+ (years?|months?|days?|weeks?))\b",
+            text.strip().casefold(),
+        )
+    )
+    named = (
+        text.strip()[:1].isupper()
+        and re.match(r"^[A-Z][a-z]+ [a-z]", text.strip())
+        and first not in _PAST_FORMS
+        and not first.endswith(("ed", "s", "ly", "ing"))
+    )
     return not (starts_otherwise or named)
 
 
-def forms(text: str, names: tuple[str, ...], subject: Subject, *, guard_pronouns: bool = False) -> dict[str, str]:
+def forms(
+    text: str, names: tuple[str, ...], subject: Subject, *, guard_pronouns: bool = False
+) -> dict[str, str]:
     """The sentence as confession (`me`), accusation (`you`) and report (`he`).
 
     `names` are the ways the bible names this person; the first is used in the report. With `guard_pronouns` only the
@@ -201,7 +240,9 @@ def forms(text: str, names: tuple[str, ...], subject: Subject, *, guard_pronouns
         if not guard_pronouns:
             body = swap_pronouns(body, subject, person)  # type: ignore[arg-type]
         line = f"{start} {body}"
-        line = re.sub(r"^(I|You) have (?=\w+(?:ed|en|ept|old|ade|een|one|one|ut|ost|ent|aid|ound)\b)", r"\1've ", line)
+        line = re.sub(
+            r"^(I|You) have (?=\w+(?:ed|en|ept|old|ade|een|one|one|ut|ost|ent|aid|ound)\b)", r"\1've ", line
+        )
         line = re.sub(r"^I am ", "I'm ", re.sub(r"^You are ", "You're ", line))
         result[key] = sentence(line)
     report = phrase

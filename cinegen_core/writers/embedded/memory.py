@@ -68,7 +68,12 @@ def recall(state: StoryState | None, series: Series) -> Memory:
 
 
 def story_state(
-    series: Series, before: StoryState | None, number: int, truths: Truths, memory: Memory, changes: Iterable[str]
+    series: Series,
+    before: StoryState | None,
+    number: int,
+    truths: Truths,
+    memory: Memory,
+    changes: Iterable[str],
 ) -> StoryState:
     """The public state: who knows what, where things are, which questions are open, what happened."""
     cards = series.cards
@@ -117,7 +122,9 @@ def _things(series: Series, truths: Truths) -> list[Whereabouts]:
         elif spot in series.people:
             things.append(Whereabouts(thing=card.name, kind="person", where=series.people[spot].cue))
         elif spot in series.cards.places:
-            things.append(Whereabouts(thing=card.name, kind="place", where=series.cards.places[spot].location))
+            things.append(
+                Whereabouts(thing=card.name, kind="place", where=series.cards.places[spot].location)
+            )
     return things
 
 
@@ -126,8 +133,10 @@ def _threads(series: Series, old: StoryState, number: int, truths: Truths) -> li
     known = {t.question: t for t in old.threads}
     threads = []
     for key, fact in series.cards.facts.items():
-        answered = f"{pro}:{key}" in truths if fact.holder != pro else any(
-            f"{who}:{key}" in truths for who in series.people if who != pro
+        answered = (
+            f"{pro}:{key}" in truths
+            if fact.holder != pro
+            else any(f"{who}:{key}" in truths for who in series.people if who != pro)
         )
         raised = answered or any(
             knower(t)[1].startswith(f"{key}.") and knower(t)[0] in series.people and knower(t)[0] != fact.holder

@@ -183,7 +183,10 @@ def parse(text: str, source: str = "text") -> Script:
         number, line = head
         match = _HEADER.match(line)
         if not match:
-            raise reader.fail(number, f"expected '=== scene NAME', '=== hook NAME' or '=== ending NAME', found {line[:40]!r}")
+            raise reader.fail(
+                number,
+                f"expected '=== scene NAME', '=== hook NAME' or '=== ending NAME', found {line[:40]!r}",
+            )
         reader.at += 1
         section, name = match.groups()
         body = list(reader.block())
@@ -252,10 +255,14 @@ def _turns(reader: _Reader, body: Sequence[tuple[int, str]]) -> Lines:
             who, parenthetical, extension, text = match.groups()
             option = _option(reader, number, text)
             if parenthetical or extension:
-                option = replace(option, parenthetical=parenthetical or option.parenthetical, extension=extension)
+                option = replace(
+                    option, parenthetical=parenthetical or option.parenthetical, extension=extension
+                )
             turns.append(Turn(who, (option,), number))
         else:
-            raise reader.fail(number, f"expected '* action', 'name: speech' or '/ alternative', found {line[:50]!r}")
+            raise reader.fail(
+                number, f"expected '* action', 'name: speech' or '/ alternative', found {line[:50]!r}"
+            )
     return tuple(turns)
 
 
@@ -311,7 +318,9 @@ def _scene(reader: _Reader, name: str, number: int, body: list[tuple[int, str]])
         match = _BEAT.match(line)
         if not match:
             if opened is None:
-                raise reader.fail(at, f"scene {name}: expected '-- open' or another beat, found {line[:50]!r}")
+                raise reader.fail(
+                    at, f"scene {name}: expected '-- open' or another beat, found {line[:50]!r}"
+                )
             current.append((at, line))
             continue
         close()
@@ -325,7 +334,9 @@ def _scene(reader: _Reader, name: str, number: int, body: list[tuple[int, str]])
             continue
         joined = False
         if mark == "?" and kind not in OPTIONAL:
-            raise reader.fail(at, f"scene {name}: unknown optional beat ?{kind}; use one of {', '.join(OPTIONAL)}")
+            raise reader.fail(
+                at, f"scene {name}: unknown optional beat ?{kind}; use one of {', '.join(OPTIONAL)}"
+            )
         if mark != "?" and kind not in REQUIRED:
             raise reader.fail(at, f"scene {name}: unknown beat {kind}; use {', '.join(REQUIRED)} or ?{kind}")
         opened = (at, mark, kind, rest)
@@ -354,7 +365,13 @@ def _hook(reader: _Reader, name: str, number: int, body: list[tuple[int, str]]) 
     if not lines:
         raise reader.fail(number, f"hook {name} is empty")
     return HookScript(
-        name, reader.source, number, split(head.get("place", "any")), split(head.get("needs", "")), head.get("genre", ""), lines
+        name,
+        reader.source,
+        number,
+        split(head.get("place", "any")),
+        split(head.get("needs", "")),
+        head.get("genre", ""),
+        lines,
     )
 
 
@@ -389,7 +406,9 @@ def _ending(reader: _Reader, name: str, number: int, body: list[tuple[int, str]]
                 raise reader.fail(at, f"ending {name}, choice {letter}: no '{key}:'")
         target = split(keys["next"])
         if len(target) < 3 or target[1] not in TIMES:
-            raise reader.fail(at, f"ending {name}, choice {letter}: 'next:' wants place, time ({'/'.join(TIMES)}), people")
+            raise reader.fail(
+                at, f"ending {name}, choice {letter}: 'next:' wants place, time ({'/'.join(TIMES)}), people"
+            )
         choices.append(
             ChoiceScript(
                 letter, label, keys["cost"], keys.get("image", ""), keys["did"], split(keys.get("gives", "")),

@@ -10,12 +10,7 @@ from functools import cached_property
 from cinegen_core.writers.embedded.cards import Series
 from cinegen_core.writers.embedded.chance import Chance
 from cinegen_core.writers.embedded.notation import TIMES
-from cinegen_core.writers.embedded.playable import (
-    PlayableChoice,
-    PlayableEnding,
-    PlayableScene,
-    Repertoire,
-)
+from cinegen_core.writers.embedded.playable import PlayableChoice, PlayableEnding, PlayableScene, Repertoire
 from cinegen_core.writers.embedded.tokens import Truths, is_knowledge
 
 CHAINS = 28
@@ -64,13 +59,23 @@ class Plan:
 
 @dataclass(frozen=True)
 class Situation:
-    """What the planner must respect: the episode's number, what is true, and what the season has used up."""
+    """What the planner must respect: the episode's number, what is true, and what the season has used up.
+
+    `loose`: flags that only keep a scene from being played twice no longer count.
+    """
 
     number: int
     truths: Truths
     played: frozenset[str]
     ended: frozenset[str]
     last_fact: str = ""
+    loose: bool = False
+
+    def needed(self, needs: tuple[str, ...]) -> tuple[str, ...]:
+        """The needs that count: all of them, or without the negated flags."""
+        if not self.loose:
+            return needs
+        return tuple(t for t in needs if not t.startswith("!") or ":" in t or "@" in t)
 
     @cached_property
     def scripts(self) -> frozenset[str]:
@@ -128,7 +133,7 @@ def _weight(
     if scene.roles.people and series.written:
         weight *= 0.03
     if scene.roles.people and scene.script.id in situation.scripts:
-        weight *= 0.06
+        weight *= 0.004
     weight *= 4.0 if scene.fact == focus else 0.5
     if previous and scene.fact == previous.fact:
         weight *= 2.5
@@ -168,7 +173,9 @@ def _weight(
     return weight
 
 
-def _place(series: Series, scene: PlayableScene, avoid: Sequence[str], seen: Sequence[str], chance: Chance) -> str:
+def _place(
+    series: Series, scene: PlayableScene, avoid: Sequence[str], seen: Sequence[str], chance: Chance
+) -> str:
     def worth(key: str) -> float:
         card = series.cards.places[key]
         value = 1.5 if scene.people[-1] in card.whose else 0.0
@@ -190,7 +197,9 @@ def _time(scene: PlayableScene, before: str | None, last: bool, chance: Chance) 
     return later[0] if chance.roll("time", scene.id) < 0.75 else later[-1]
 
 
-def _endings(repertoire: Repertoire, series: Series, scene: PlannedScene, truths: Truths, situation: Situation) -> list[tuple[float, PlayableEnding]]:
+def _endings(
+    repertoire: Repertoire, series: Series, scene: PlannedScene, truths: Truths, situation: Situation
+) -> list[tuple[float, PlayableEnding]]:
     found = []
     people = set(scene.scene.people)
     used_turns = {scene.scene.script.id}
@@ -205,9 +214,13 @@ def _endings(repertoire: Repertoire, series: Series, scene: PlannedScene, truths
             continue
         if ending.script.turns and not used_turns & set(ending.script.turns):
             continue
-        if "any" not in ending.script.places and not ending.roles.people and scene.place not in ending.script.places:
+        if (
+            "any" not in ending.script.places
+            and not ending.roles.people
+            and scene.place not in ending.script.places
+        ):
             continue
-        if not truths.allow(ending.needs, situation.number):
+        if not truths.allow(situation.needed(ending.needs), situation.number):
             continue
         score = 1.0 + (1.5 if ending.script.turns else 0) + (1.0 if ending.fact == scene.scene.fact else -1.0)
         score += 0.35 * len([n for n in ending.needs if not n.startswith("!")])
@@ -229,28 +242,36 @@ def make_plan(
     scenes: int,
     genres: frozenset[str],
     sample: bool = True,
+    narrow: bool = True,
 ) -> Plan:
     """The chain to play. `scenes` full scenes after the opening (or after a first `find`).
 
-    With `sample` off the best-scored chain is taken; on, one of the best few, by chance. Raises `NoPlan`.
+    With `sample` off the best-scored chain is taken; on, one of the best few, by chance. `narrow` looks at the facts
+    at hand first where the general library is played. Raises `NoPlan`.
     """
     pool = [s for s in repertoire.scenes if s.id not in situation.played]
     focus = _focus(series, situation, opening, chance)
-    if not series.written:
+    if narrow and not series.written:
         near = {focus, opening.ending.fact if opening else focus}
-        pool = [s for s in pool if s.fact in near] or pool
+        pool = [s for s in pool if s.fact in near]
     known: dict[Truths, list[PlayableScene]] = {}
 
     def possible(truths: Truths) -> list[PlayableScene]:
         if truths not in known:
-            known[truths] = [s for s in pool if truths.allow(s.needs, situation.number)]
+            known[truths] = [s for s in pool if truths.allow(situation.needed(s.needs), situation.number)]
         return known[truths]
 
     found: list[Plan] = []
     for attempt in range(CHAINS):
-        plan = _chain(series, repertoire, possible, situation, opening, focus, chance, attempt, scenes, genres)
+        plan = _chain(
+            series, repertoire, possible, situation, opening, focus, chance, attempt, scenes, genres
+        )
         if plan is not None:
             found.append(plan)
+    if not found and narrow and not series.written:
+        return make_plan(
+            series, repertoire, situation, opening, chance, scenes=scenes, genres=genres, sample=sample, narrow=False
+        )
     if not found and scenes > 1:
         return make_plan(
             series, repertoire, situation, opening, chance, scenes=scenes - 1, genres=genres, sample=sample
@@ -299,7 +320,10 @@ def _chain(
             if step == slots - 1 and step > 0 and series.cards.protagonist in chain[-1].scene.people:
                 break
             return None
-        keyed = [w * (0.25 + chance.roll("step", attempt, step, s.id) ** 2 * 3) for s, w in zip(options, weights, strict=True)]
+        keyed = [
+            w * (0.25 + chance.roll("step", attempt, step, s.id) ** 2 * 3)
+            for s, w in zip(options, weights, strict=True)
+        ]
         index = max(range(len(options)), key=lambda i: (keyed[i], options[i].id))
         scene = options[index]
         score += math.log(weights[index] + 0.05)
@@ -314,8 +338,12 @@ def _chain(
     endings = _endings(repertoire, series, chain[-1], truths, situation)
     if not endings:
         return None
-    value, ending = max(endings, key=lambda pair: (pair[0] + 1.2 * chance.roll("ending", attempt, pair[1].id), pair[1].id))
-    score += value + 0.6 * len({p.place for p in chain}) + 0.5 * len({q for p in chain for q in p.scene.people})
+    value, ending = max(
+        endings, key=lambda pair: (pair[0] + 1.2 * chance.roll("ending", attempt, pair[1].id), pair[1].id)
+    )
+    score += (
+        value + 0.6 * len({p.place for p in chain}) + 0.5 * len({q for p in chain for q in p.scene.people})
+    )
     score += 1.5 * chance.roll("chain", attempt)
     return Plan(opening, tuple(chain), ending, focus, truths, score)
 

@@ -23,7 +23,9 @@ def read_bible(folder: Path) -> StoryBible:
     if cards.exists():
         bible["cards"] = yaml.safe_load(cards.read_text(encoding="utf-8"))
         for name in ("scenes", "hooks", "endings"):
-            bible["cards"][name] = "\n".join(p.read_text(encoding="utf-8") for p in sorted(folder.glob(f"{name}*.txt")))
+            bible["cards"][name] = "\n".join(
+                p.read_text(encoding="utf-8") for p in sorted(folder.glob(f"{name}*.txt"))
+            )
     return StoryBible.model_validate(bible)
 
 
@@ -46,9 +48,13 @@ def show(episode: Episode) -> str:
 def show_plan(work: Work) -> str:
     rows = []
     if work.plan.opening:
-        rows.append(f"opening {work.plan.opening.ending.id} choice {work.plan.opening.choice.script.id} at {work.plan.opening.place}")
+        rows.append(
+            f"opening {work.plan.opening.ending.id} choice {work.plan.opening.choice.script.id} at {work.plan.opening.place}"
+        )
     rows += [f"{p.scene.id} [{p.scene.kind}] at {p.place}, links {p.links}" for p in work.plan.scenes]
-    return "\n".join(f"# {row}" for row in [*rows, f"ending {work.plan.ending.id}", f"focus {work.plan.focus}"])
+    return "\n".join(
+        f"# {row}" for row in [*rows, f"ending {work.plan.ending.id}", f"focus {work.plan.focus}"]
+    )
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -56,7 +62,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--episodes", type=int, default=1)
-    parser.add_argument("--choices", default="", help="one letter per episode, e.g. abc; the canonical ones if left out")
+    parser.add_argument(
+        "--choices", default="", help="one letter per episode, e.g. abc; the canonical ones if left out"
+    )
     parser.add_argument("--plan", action="store_true", help="print which scenes were chosen")
     options = parser.parse_args(arguments)
     writer = EmbeddedWriter()

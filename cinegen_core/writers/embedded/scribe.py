@@ -73,7 +73,10 @@ class Pick:
 
 
 _FLAT = (
-    (r"^(Well|Oh|Ah|Right|Now then|Now|Look|Listen|Aye|Yeah|No|Yes|Honest to God|So|And|But|Because|God)[,.!] (?=\S)", ""),
+    (
+        r"^(Well|Oh|Ah|Right|Now then|Now|Look|Listen|Aye|Yeah|No|Yes|Honest to God|So|And|But|Because|God)[,.!] (?=\S)",
+        "",
+    ),
     (r",? (love|lass|darling|dear|pet|mate|skipper|sir|madam|miss|my dear|man|son|friend)(?=[.?!,])", ""),
     (r"\b(Yeah|Aye|Yep)\b", "Yes"),
     (r"\b(sort of|kind of|like,|you know,|I mean,) ?", ""),
@@ -99,7 +102,9 @@ class Scribe:
 
     # -- lines ---------------------------------------------------------------------------------------------------
 
-    def _option(self, turn: Turn, person: Person | None, stage: Stage, key: tuple[object, ...]) -> Alternative:
+    def _option(
+        self, turn: Turn, person: Person | None, stage: Stage, key: tuple[object, ...]
+    ) -> Alternative:
         """The alternative to use: in the speaker's voice where voices are wanted, unsaid before, else by chance."""
         options = list(turn.options)
         voiced = [o for o in options if o.register]
@@ -122,7 +127,9 @@ class Scribe:
         if turn.who is None:
             return Action(text=stage.fill(self._option(turn, None, stage, key).text))
         person = self.series.people[segment.roles.person(turn.who)]
-        listener = next((segment.roles.person(p) for p in segment.people if segment.roles.person(p) != person.key), "")
+        listener = next(
+            (segment.roles.person(p) for p in segment.people if segment.roles.person(p) != person.key), ""
+        )
         stage = Stage(self.series, segment.roles, segment.place, person.key, listener)
         option = self._option(turn, person, stage, key)
         text = stage.fill(option.text)
@@ -133,7 +140,9 @@ class Scribe:
         parenthetical = stage.fill(option.parenthetical).lower() if option.parenthetical else None
         if option.parenthetical and not parenthetical:
             parenthetical = None
-        return Dialogue(speaker=person.cue, text=text, parenthetical=parenthetical, extension=option.extension)
+        return Dialogue(
+            speaker=person.cue, text=text, parenthetical=parenthetical, extension=option.extension
+        )
 
     def _formal(self, person: Person) -> bool:
         voice = next(c.voice for c in self.series.bible.characters if c.name == person.full)
@@ -159,7 +168,9 @@ class Scribe:
             score -= 1.5 * sum(self.ledger.spent(e.text) for e in spoken)
             score -= 0.5 * sum(self.ledger.spent(e.text) for e in elements if isinstance(e, Action))
             if self.orders.rising and spoken:
-                score += (0.8 if segment.last else -0.3) * tension(Scene(slugline="", seconds=0, elements=elements))
+                score += (0.8 if segment.last else -0.3) * tension(
+                    Scene(slugline="", seconds=0, elements=elements)
+                )
             if self.orders.terms:
                 score += 0.45 * len(content_words(" ".join(e.text for e in spoken)) & self.orders.terms)
             if spoken and self.orders.fast == segment.index:
@@ -233,7 +244,12 @@ def wished(beats: Sequence[BeatScript], wishes: Sequence[Wish]) -> Iterator[tupl
     for beat in beats:
         if not beat.optional:
             continue
-        fitting = [w for w in wishes if w.beat == beat.kind and (beat.kind != "motif" or not w.argument or not beat.argument or w.argument == beat.argument)]
+        fitting = [
+            w
+            for w in wishes
+            if w.beat == beat.kind
+            and (beat.kind != "motif" or not w.argument or not beat.argument or w.argument == beat.argument)
+        ]
         if beat.kind == "motif":
             fitting = [w for w in fitting if w.inverted == beat.inverted]
         if fitting:

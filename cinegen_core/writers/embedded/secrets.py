@@ -34,9 +34,12 @@ _STOP = (
     r"has|had|have|behind|until|during|about|against|near|over|since|without|instead|every|pretending|so|as|through|out|off|up|across)\b|[.,;:]|$)"
 )
 _DETERMINED = re.compile(
-    r"\b(?:the|a|an|his|her|their|some|two|three|four|five|several|this|that|[A-Z]\w+'s)\s+((?:[a-z][a-z'-]*\s+){0,3}?[a-z][a-z'-]*)" + _STOP
+    r"\b(?:the|a|an|his|her|their|some|two|three|four|five|several|this|that|[A-Z]\w+'s)\s+((?:[a-z][a-z'-]*\s+){0,3}?[a-z][a-z'-]*)"
+    + _STOP
 )
-_BARE_PLURAL = re.compile(r"\b\w+(?:s|ed|ing|d|t|k|e)\s+(?:out\s+|up\s+|off\s+)?((?:[a-z][a-z-]*\s+)?[a-z]{3,}s)" + _STOP)
+_BARE_PLURAL = re.compile(
+    r"\b\w+(?:s|ed|ing|d|t|k|e)\s+(?:out\s+|up\s+|off\s+)?((?:[a-z][a-z-]*\s+)?[a-z]{3,}s)" + _STOP
+)
 _NOT_THINGS = frozenset(
     "night nights day days week weeks month months year years time life way mother father sister brother son daughter wife husband man woman "
     "friend friends people person job one self own past truth world moment back name end rest order front lot middle fact while bit nobody "
@@ -62,8 +65,16 @@ def thing_of(text: str, kind: str) -> str:
     if named and kind == "pretence":
         return named.group(1)
     after_verb = " ".join(text.split()[1:])
-    for match in (*_DETERMINED.finditer(text), *_BARE_PLURAL.finditer("v " + after_verb), *_BARE_PLURAL.finditer(text)):
-        words = [w for w in match.group(1).split() if w not in ("own", "late", "other", "same", "whole", "real", "first", "last")]
+    for match in (
+        *_DETERMINED.finditer(text),
+        *_BARE_PLURAL.finditer("v " + after_verb),
+        *_BARE_PLURAL.finditer(text),
+    ):
+        words = [
+            w
+            for w in match.group(1).split()
+            if w not in ("own", "late", "other", "same", "whole", "real", "first", "last")
+        ]
         if not words or words[-1] in _NOT_THINGS or words[-1].endswith("ing") or words[-1].endswith("ly"):
             continue
         if any(w in _NOT_THINGS and w not in ("family",) for w in words[:-1]):
@@ -72,7 +83,9 @@ def thing_of(text: str, kind: str) -> str:
     return _FALLBACK_THING[kind]
 
 
-def mark_others(text: str, holder: Character, holder_key: str, others: dict[str, Character], lead: str) -> str:
+def mark_others(
+    text: str, holder: Character, holder_key: str, others: dict[str, Character], lead: str
+) -> str:
     """Puts marks like `<noor:POS>` where the sentence means somebody else of the cast, by name or by pronoun."""
     for key, person in sorted(others.items(), key=lambda item: -len(item[1].name)):
         for name in dict.fromkeys((person.name, person.short)):
@@ -88,7 +101,11 @@ def mark_others(text: str, holder: Character, holder_key: str, others: dict[str,
             continue
         he, him, his, _, _ = PRONOUNS[subject]
         if subject == "she":
-            text = re.sub(r"\bher (?=[a-z])(?!(?:to|that|about|for|in|on|at|and|from|with|when|if)\b)", f"<{key}:POS> ", text)
+            text = re.sub(
+                r"\bher (?=[a-z])(?!(?:to|that|about|for|in|on|at|and|from|with|when|if)\b)",
+                f"<{key}:POS> ",
+                text,
+            )
         else:
             text = re.sub(rf"\b{his}\b", f"<{key}:POS>", text)
         text = re.sub(rf"\b{him}\b(?!:)", f"<{key}:OBJ>", text)

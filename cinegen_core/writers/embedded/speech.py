@@ -100,7 +100,11 @@ class Stage:
         want = re.sub(r"^to\s+", "", character.want.strip().rstrip("."))
         if not want:
             raise OpenSlot("{" + role + ".want}")
-        want = want[:1].lower() + want[1:] if not want.startswith(tuple(self._names(self.series.bible))) else want
+        want = (
+            want[:1].lower() + want[1:]
+            if not want.startswith(tuple(self._names(self.series.bible)))
+            else want
+        )
         if whose is None:
             return want
         return swap_pronouns(want, person.subject, "I" if whose == "my" else "you")

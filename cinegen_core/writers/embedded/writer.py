@@ -94,7 +94,7 @@ class EmbeddedWriter:
                 if wider == 0 and series.written:
                     rep += library_repertoire(series, self._library, genres)
                 else:  # everything has been played: a season so long may come back to something
-                    situation = replace(situation, played=frozenset(), ended=frozenset())
+                    situation = replace(situation, played=frozenset(), ended=frozenset(), loose=True)
         return Work(request, series, self._library, plan, memory, chance, genres)
 
     async def draft(self, request: EpisodeRequest, policy: Policy, said: Said) -> Draft:
@@ -103,7 +103,12 @@ class EmbeddedWriter:
         return draft
 
     async def synthesise(
-        self, request: EpisodeRequest, policy: Policy, draft: Draft, directives: Sequence[Directive], said: Said
+        self,
+        request: EpisodeRequest,
+        policy: Policy,
+        draft: Draft,
+        directives: Sequence[Directive],
+        said: Said,
     ) -> Episode:
         work = self.work(request, policy)
         episode = compose(work, orders_from(directives, work))
@@ -111,8 +116,14 @@ class EmbeddedWriter:
         return episode
 
     async def repair(
-        self, request: EpisodeRequest, policy: Policy, draft: Draft, episode: Episode, directives: Sequence[Directive],
-        missing: Sequence[Directive], said: Said,
+        self,
+        request: EpisodeRequest,
+        policy: Policy,
+        draft: Draft,
+        episode: Episode,
+        directives: Sequence[Directive],
+        missing: Sequence[Directive],
+        said: Said,
     ) -> Episode:
         """Writes again with the missing directives put first when time is short."""
         work = self.work(request, policy)
@@ -136,7 +147,9 @@ def _fitting_plan(
     for scenes in range(3, 7):
         if expected_words(plan) >= ENOUGH * words:
             break
-        longer = make_plan(series, rep, situation, opening, chance, scenes=scenes, genres=genres, sample=sample)
+        longer = make_plan(
+            series, rep, situation, opening, chance, scenes=scenes, genres=genres, sample=sample
+        )
         if len(longer.scenes) <= len(plan.scenes):
             break
         plan = longer
@@ -144,7 +157,12 @@ def _fitting_plan(
 
 
 def _opening(
-    request: EpisodeRequest, memory: Memory, rep: Repertoire, series: Series, chance: Chance, spare: Callable[[], Repertoire]
+    request: EpisodeRequest,
+    memory: Memory,
+    rep: Repertoire,
+    series: Series,
+    chance: Chance,
+    spare: Callable[[], Repertoire],
 ) -> Opening | None:
     taken = request.taken
     ending = rep.ending(memory.ending) if memory.ending else None
@@ -169,7 +187,12 @@ def _opening(
 def _leads_only(bible: StoryBible) -> StoryBible:
     """What is left with the complete context switched off: the two leads and one location."""
     return bible.model_copy(
-        update={"characters": bible.characters[:2], "locations": bible.locations[:1], "motifs": bible.motifs[:1], "cards": None}
+        update={
+            "characters": bible.characters[:2],
+            "locations": bible.locations[:1],
+            "motifs": bible.motifs[:1],
+            "cards": None,
+        }
     )
 
 
