@@ -63,10 +63,13 @@ def main(arguments: list[str] | None = None) -> int:
     material = Material(writer, samples | others)
     material.gather(seeds=options.seeds, episodes=5)
     long_seasons = {
-        name: [season(writer, bible, seed=seed, episodes=12) for seed in range(few)] for name, bible in samples.items()
+        name: [season(writer, bible, seed=seed, episodes=12) for seed in range(few)]
+        for name, bible in samples.items()
     }
     firsts = {
-        name: [takes[0].episode for takes in found[: min(40, options.seeds)]] for name, found in material.seasons.items() if name in samples
+        name: [takes[0].episode for takes in found[: min(40, options.seeds)]]
+        for name, found in material.seasons.items()
+        if name in samples
     }
     rows = [
         *soundness(material),
@@ -75,13 +78,22 @@ def main(arguments: list[str] | None = None) -> int:
         *repetition(long_seasons),
         *variety(firsts),
         voices(writer, {name: found[:2] for name, found in long_seasons.items()}),
-        *consequences(writer, {name: found[: max(2, few)] for name, found in material.seasons.items() if name in samples}),
+        *consequences(
+            writer,
+            {name: found[: max(2, few)] for name, found in material.seasons.items() if name in samples},
+        ),
         *UNMEASURED,
     ]
-    takes = [t for name in samples for season_ in material.seasons[name][: options.seeds // 5 + 1] for t in season_[:2]]
+    takes = [
+        t
+        for name in samples
+        for season_ in material.seasons[name][: options.seeds // 5 + 1]
+        for t in season_[:2]
+    ]
     text = "\n".join(
         [
-            f"Embedded writer, {options.seeds} seeds x 5 episodes x {len(material.bibles)} bibles; {platform.python_version()}, {platform.machine()}.",
+            f"Embedded writer, {options.seeds} seeds x 5 episodes x {len(material.bibles)} bibles; "
+            f"Python {platform.python_version()}, {platform.machine()}.",
             "",
             table(rows),
             "",
@@ -91,7 +103,6 @@ def main(arguments: list[str] | None = None) -> int:
             "",
         ]
     )
-    print(text)
     if options.out:
         options.out.write_text(text, encoding="utf-8")
     return 0

@@ -79,10 +79,11 @@ def _own() -> Chosen | None:
         st.caption("A title, a premise and two people who want something are enough to begin with.")
         return None
     try:
-        if file is not None:
-            bible = bible_from_text(decode(file.getvalue(), file.name), name=file.name)
-        else:
-            bible = bible_from_text(text)
+        bible = (
+            bible_from_text(decode(file.getvalue(), file.name), name=file.name)
+            if file is not None
+            else bible_from_text(text)
+        )
     except StoryError as error:
         count = len(error.problems)
         st.error(f"{'One thing keeps' if count == 1 else f'{count} things keep'} this bible from being used:")

@@ -50,7 +50,13 @@ def without(writer: Writer, whole: Take, off: Collection[str], policy: Policy | 
 
 
 def season(
-    writer: Writer, bible: StoryBible, *, seed: int, episodes: int, choices: str = "", off: Collection[str] = ()
+    writer: Writer,
+    bible: StoryBible,
+    *,
+    seed: int,
+    episodes: int,
+    choices: str = "",
+    off: Collection[str] = (),
 ) -> list[Take]:
     """Episodes in a row. `choices` has a letter per episode; where it ends, the canonical one is taken."""
     takes: list[Take] = []
@@ -62,7 +68,7 @@ def season(
             whole = Take(request, whole.draft, whole.directives, without(writer, whole, off), whole.engines)
         takes.append(whole)
         state = whole.episode.state
-        choice = choices[number - 1] if number <= len(choices) else None  # type: ignore[assignment]
+        choice = choices[number - 1] if number <= len(choices) else None
     return takes
 
 

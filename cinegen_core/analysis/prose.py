@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from collections import Counter
@@ -87,7 +88,7 @@ def _features(text: str) -> list[str]:
         if re.search(r"\w'(?:t|m|re|ve|ll|d|s)\b", text.casefold().replace("’", "'"))
         else "full"
     ]
-    return words + [f"{a}_{b}" for a, b in zip(words, words[1:], strict=False)] + marks
+    return words + [f"{a}_{b}" for a, b in itertools.pairwise(words)] + marks
 
 
 def speaker_identification(lines: Sequence[tuple[str, str]]) -> tuple[float, float]:
@@ -117,16 +118,21 @@ def speaker_identification(lines: Sequence[tuple[str, str]]) -> tuple[float, flo
     return (right / len(test), majority / len(test))
 
 
-_GRAMMAR = (
-    (r"[{}<>]", "an open slot"), (r"\b(\w+) \1\b(?<!had had)(?<!that that)(?<!no no)(?<!very very)", "a doubled word"), (r"\s[,.;:?!](?!\.)", "a space before a stop"),
-    (r"\ba [aeiou](?!ne\b|nit|ni|ser|se|ur|ew|u[^m])", "'a' before a vowel"), (r"\b(they|we|you) (is|was|has|does)\b", "a verb that does not agree"),
-    (r"\b(he|she|it) (are|were|have|do)\b(?! not)(?<!were)", "a verb that does not agree"), (r"(?<!\.)\.\.(?!\.)", "two full stops"), (r"\bI (is|are|has)\b", "a verb that does not agree"),
-    (r",\.|\?\.|!\.|\.,", "stops that clash"), (r"^[a-z]", "a small letter at the start"),
-)  # fmt: skip
-_SAFE = re.compile(
-    r"\b(do|did|does|let|make|made|help|see|saw|watch|if|than|as|whether|and|or|what|when|where|why|how) (he|she|it) (do|have|were|are)\b|\b(if|as though|as if|wish) (he|she|it) were\b",
-    re.IGNORECASE,
+_FAULTS: tuple[tuple[str, str], ...] = (
+    ("an open slot", r"[{}<>]"),
+    ("a space before a stop", r"\s[,.;:?!](?!\.)"),
+    ("'a' before a vowel", r"\b[Aa] (?:[aei]|o(?!ne\b|nce\b)|u(?!n[ai]|s|t|r|ku))"),
+    ("two full stops", r"(?<!\.)\.\.(?!\.)"),
+    ("stops that clash", r",\.|\?\.|!\.|\.,"),
+    ("'I' with a verb that does not agree", r"\bI (?:is|are|has)\b"),
 )
+"""What is wrong in any line."""
+_IN_DESCRIPTION: tuple[tuple[str, str], ...] = (
+    ("a doubled word", r"\b(\w{3,}) \1\b"),
+    ("a verb that does not agree", r"\b(?:[Tt]hey|[Ww]e|[Yy]ou) (?:is|was|has|does)\b"),
+    ("a small letter at the start", r"^[a-z]"),
+)
+"""What is wrong in a line of description; people may speak as they like."""
 
 
 def grammar_faults(episode: Episode) -> list[str]:
@@ -134,29 +140,12 @@ def grammar_faults(episode: Episode) -> list[str]:
     found = []
     for scene in episode.scenes:
         for element in scene.elements:
-            text = element.text
-            for pattern, what in _GRAMMAR:
-                match = re.search(
-                    pattern,
-                    text if what.startswith("a small") else text,
-                    0 if what.startswith("a small") else re.IGNORECASE,
-                )
-                if not match:
-                    continue
-                if what == "a doubled word" and (
-                    re.search(r"\b(\w+), \1\b", text) or isinstance(element, Dialogue)
-                ):
-                    continue
-                if "agree" in what and (isinstance(element, Dialogue) or _SAFE.search(text)):
-                    continue
-                if (
-                    what.startswith("a small")
-                    and text[:1] in "abcdefghijklmnopqrstuvwxyz"
-                    and isinstance(element, Dialogue)
-                    and text.startswith(("...", "—"))
-                ):
-                    continue
-                found.append(f"{what}: {text[:80]}")
+            patterns = _FAULTS if isinstance(element, Dialogue) else (*_FAULTS, *_IN_DESCRIPTION)
+            found += [
+                f"{what}: {element.text[:80]}"
+                for what, pattern in patterns
+                if re.search(pattern, element.text)
+            ]
     return found
 
 

@@ -103,7 +103,12 @@ def shape(material: Material) -> list[Row]:
     unseen = [len(unfilmable(e)) for e in episodes]
     inside = sum(750 <= w <= 1150 for w in words) / len(words)
     return [
-        Row("words of a five-minute episode", "750-1,150", f"{min(words)}-{max(words)} ({inside:.1%} inside)", inside == 1),
+        Row(
+            "words of a five-minute episode",
+            "750-1,150",
+            f"{min(words)}-{max(words)} ({inside:.1%} inside)",
+            inside == 1,
+        ),
         Row("scenes", "2-4", f"{min(scenes)}-{max(scenes)}", min(scenes) >= 2 and max(scenes) <= 4),
         Row("cues", ">= 40", f"least {min(cues)}, mean {statistics.mean(cues):.0f}", min(cues) >= 40),
         Row(
@@ -113,17 +118,33 @@ def shape(material: Material) -> list[Row]:
             min(speech) >= 5 and max(speech) <= 10,
         ),
         Row("adjacent cues by one speaker", "0", str(adjacent), not adjacent),
-        Row("action lines that cannot be filmed, per episode", "<= 3", f"most {max(unseen)}, mean {statistics.mean(unseen):.2f}", max(unseen) <= 3),
+        Row(
+            "action lines that cannot be filmed, per episode",
+            "<= 3",
+            f"most {max(unseen)}, mean {statistics.mean(unseen):.2f}",
+            max(unseen) <= 3,
+        ),
     ]
 
 
 def repetition(seasons: Mapping[str, Sequence[Sequence[Take]]]) -> list[Row]:
     """Within whole seasons (twelve episodes)."""
     rows = []
-    twice = {n: sum(len(repeated_speeches([t.episode for t in takes])) for takes in found) for n, found in seasons.items()}
-    share = {n: statistics.mean(repeated_share([t.episode for t in takes]) for takes in found) for n, found in seasons.items()}
+    twice = {
+        n: sum(len(repeated_speeches([t.episode for t in takes])) for takes in found)
+        for n, found in seasons.items()
+    }
+    share = {
+        n: statistics.mean(repeated_share([t.episode for t in takes]) for takes in found)
+        for n, found in seasons.items()
+    }
     rows.append(
-        Row("spoken sentences said twice in a season", "0", ", ".join(f"{n} {v}" for n, v in twice.items()), not any(twice.values()))
+        Row(
+            "spoken sentences said twice in a season",
+            "0",
+            ", ".join(f"{n} {v}" for n, v in twice.items()),
+            not any(twice.values()),
+        )
     )
     rows.append(
         Row(
@@ -163,7 +184,12 @@ def variety(firsts: Mapping[str, Sequence[Episode]]) -> list[Row]:
             ", ".join(f"{n} {v:.2f}" for n, v in most.items()),
             max(most.values()) <= 0.25,
         ),
-        Row("two bibles: shared sentences, mean", "<= .06", f"{statistics.mean(across):.3f}", statistics.mean(across) <= 0.06),
+        Row(
+            "two bibles: shared sentences, mean",
+            "<= .06",
+            f"{statistics.mean(across):.3f}",
+            statistics.mean(across) <= 0.06,
+        ),
     ]
 
 
@@ -207,7 +233,11 @@ def lifts(writer: Writer, takes: Sequence[Take]) -> list[Lift]:
                 continue  # there is nothing to continue yet
             off = without(writer, whole, {engine.name})
             found.setdefault(engine.name, []).append(
-                (whole.realised(engine.name), whole.realised(engine.name, off), changed_lines(whole.episode, off))
+                (
+                    whole.realised(engine.name),
+                    whole.realised(engine.name, off),
+                    changed_lines(whole.episode, off),
+                )
             )
     return [
         Lift(
@@ -235,7 +265,7 @@ def consequences(writer: Writer, seasons: Mapping[str, Sequence[Sequence[Take]]]
                     bible=first.request.bible,
                     number=first.episode.number + 1,
                     state=first.episode.state,
-                    choice=letter,  # type: ignore[arg-type]
+                    choice=letter,
                     seed=first.request.seed,
                 )
                 scene = take(writer, request).episode.scenes[0]
@@ -244,7 +274,12 @@ def consequences(writer: Writer, seasons: Mapping[str, Sequence[Sequence[Take]]]
     share = sum(f >= 0.5 for f in felt) / len(felt)
     apart = sum(different) / len(different)
     return [
-        Row("choice's consequence visible in scenes 1-2", ">= 95 %", f"{share:.0%} of {len(felt)}", share >= 0.95),
+        Row(
+            "choice's consequence visible in scenes 1-2",
+            ">= 95 %",
+            f"{share:.0%} of {len(felt)}",
+            share >= 0.95,
+        ),
         Row("the three choices open differently", "3 of 3", f"{apart:.0%} of {len(different)}", apart == 1),
     ]
 
@@ -253,13 +288,24 @@ def same_bytes(command: Sequence[str]) -> Row:
     """Runs a command that prints an episode under different hash seeds."""
     digests = set()
     for seed in ("0", "1", "4242"):
-        done = subprocess.run(command, capture_output=True, check=True, env={**os.environ, "PYTHONHASHSEED": seed})  # noqa: S603
+        environment = {**os.environ, "PYTHONHASHSEED": seed}
+        done = subprocess.run(command, capture_output=True, check=True, env=environment)  # noqa: S603 - our own command
         digests.add(hashlib.sha256(done.stdout).hexdigest())
-    return Row("same bytes across processes and hash seeds", "yes", "yes" if len(digests) == 1 else "no", len(digests) == 1)
+    return Row(
+        "same bytes across processes and hash seeds",
+        "yes",
+        "yes" if len(digests) == 1 else "no",
+        len(digests) == 1,
+    )
 
 
 UNMEASURED = (
-    Row("a blind reader ranks engines over single pass over template", ">= 80 % of triples", "unmeasured", None),
+    Row(
+        "a blind reader ranks engines over single pass over template",
+        ">= 80 % of triples",
+        "unmeasured",
+        None,
+    ),
     Row("plain exchanges", ">= 25 %", "unmeasured", None),
     Row("refusals among turns", "<= 15 %", "unmeasured", None),
     Row("readers' overall", ">= 6.5; without cards > 5.0", "unmeasured", None),

@@ -3,14 +3,59 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from cinegen_core.story import Action, Dialogue, Episode, StoryBible
 from cinegen_core.story.model import Noun
 
 _STOP = frozenset(
-    "the and that this with from what who where when why how was were has had have did does not but for you your his her their they them there here into out "
-    "about which would could been being than then its it's she him".split()
+    [
+        "the",
+        "and",
+        "that",
+        "this",
+        "with",
+        "from",
+        "what",
+        "who",
+        "where",
+        "when",
+        "why",
+        "how",
+        "was",
+        "were",
+        "has",
+        "had",
+        "have",
+        "did",
+        "does",
+        "not",
+        "but",
+        "for",
+        "you",
+        "your",
+        "his",
+        "her",
+        "their",
+        "they",
+        "them",
+        "there",
+        "here",
+        "into",
+        "out",
+        "about",
+        "which",
+        "would",
+        "could",
+        "been",
+        "being",
+        "than",
+        "then",
+        "its",
+        "it's",
+        "she",
+        "him",
+    ]
 )
 
 
@@ -48,7 +93,7 @@ def contradictions(bible: StoryBible, season: Sequence[Episode]) -> list[Contrad
     return found
 
 
-def _people(cast: dict[str, object], episode: Episode, seen: set[str]) -> list[Contradiction]:
+def _people(cast: Mapping[str, object], episode: Episode, seen: set[str]) -> list[Contradiction]:
     found = []
     for scene in episode.scenes:
         shown = " ".join(e.text for e in scene.elements if isinstance(e, Action)).casefold()
@@ -79,8 +124,8 @@ def _people(cast: dict[str, object], episode: Episode, seen: set[str]) -> list[C
 def _state(episode: Episode, before: Episode | None) -> list[Contradiction]:
     found = []
     things = [t.thing for t in episode.state.things]
-    for thing in sorted({t for t in things if things.count(t) > 1}):
-        found.append(Contradiction(episode=episode.number, what=f"{thing} is in two places"))
+    for name in sorted({t for t in things if things.count(t) > 1}):
+        found.append(Contradiction(episode=episode.number, what=f"{name} is in two places"))
     if before is None:
         return found
     gone = {t.thing for t in before.state.things if t.kind == "gone"}

@@ -5,6 +5,8 @@ Pure functions on episodes and scenes. Words are compared folded and without end
 
 from __future__ import annotations
 
+import itertools
+import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -12,14 +14,208 @@ from cinegen_core.engines.base import Line
 from cinegen_core.story import Action, Dialogue, Element, Episode, Scene, StoryBible
 
 _STOP = frozenset(
-    "a an the and or but if then than that this these those there here it its is are was were be been being am do does did done have has had "
-    "having of in on at to from by with without for about into out up down off over under again who whom whose which what when where why how "
-    "i you he she they we me him her them us my your his their our mine yours hers theirs not no nor so as just only very too also will would "
-    "can could shall should may might must let get got go goes went come comes came one two three all any some each every other another such own "
-    "same more most much many few little put say says said tell told know knows knew think thing things something nothing anything everything "
-    "somebody nobody anybody everybody someone yes well now still ever never back way make made take took give gave look looks looked see saw seen "
-    "hand hands day days night time it's that's what's don't didn't doesn't isn't wasn't won't can't couldn't wouldn't i'm i've i'd i'll you're you've "
-    "he's she's they're we're there's where's who's".split()
+    [
+        "a",
+        "an",
+        "the",
+        "and",
+        "or",
+        "but",
+        "if",
+        "then",
+        "than",
+        "that",
+        "this",
+        "these",
+        "those",
+        "there",
+        "here",
+        "it",
+        "its",
+        "is",
+        "are",
+        "was",
+        "were",
+        "be",
+        "been",
+        "being",
+        "am",
+        "do",
+        "does",
+        "did",
+        "done",
+        "have",
+        "has",
+        "had",
+        "having",
+        "of",
+        "in",
+        "on",
+        "at",
+        "to",
+        "from",
+        "by",
+        "with",
+        "without",
+        "for",
+        "about",
+        "into",
+        "out",
+        "up",
+        "down",
+        "off",
+        "over",
+        "under",
+        "again",
+        "who",
+        "whom",
+        "whose",
+        "which",
+        "what",
+        "when",
+        "where",
+        "why",
+        "how",
+        "i",
+        "you",
+        "he",
+        "she",
+        "they",
+        "we",
+        "me",
+        "him",
+        "her",
+        "them",
+        "us",
+        "my",
+        "your",
+        "his",
+        "their",
+        "our",
+        "mine",
+        "yours",
+        "hers",
+        "theirs",
+        "not",
+        "no",
+        "nor",
+        "so",
+        "as",
+        "just",
+        "only",
+        "very",
+        "too",
+        "also",
+        "will",
+        "would",
+        "can",
+        "could",
+        "shall",
+        "should",
+        "may",
+        "might",
+        "must",
+        "let",
+        "get",
+        "got",
+        "go",
+        "goes",
+        "went",
+        "come",
+        "comes",
+        "came",
+        "one",
+        "two",
+        "three",
+        "all",
+        "any",
+        "some",
+        "each",
+        "every",
+        "other",
+        "another",
+        "such",
+        "own",
+        "same",
+        "more",
+        "most",
+        "much",
+        "many",
+        "few",
+        "little",
+        "put",
+        "say",
+        "says",
+        "said",
+        "tell",
+        "told",
+        "know",
+        "knows",
+        "knew",
+        "think",
+        "thing",
+        "things",
+        "something",
+        "nothing",
+        "anything",
+        "everything",
+        "somebody",
+        "nobody",
+        "anybody",
+        "everybody",
+        "someone",
+        "yes",
+        "well",
+        "now",
+        "still",
+        "ever",
+        "never",
+        "back",
+        "way",
+        "make",
+        "made",
+        "take",
+        "took",
+        "give",
+        "gave",
+        "look",
+        "looks",
+        "looked",
+        "see",
+        "saw",
+        "seen",
+        "hand",
+        "hands",
+        "day",
+        "days",
+        "night",
+        "time",
+        "it's",
+        "that's",
+        "what's",
+        "don't",
+        "didn't",
+        "doesn't",
+        "isn't",
+        "wasn't",
+        "won't",
+        "can't",
+        "couldn't",
+        "wouldn't",
+        "i'm",
+        "i've",
+        "i'd",
+        "i'll",
+        "you're",
+        "you've",
+        "he's",
+        "she's",
+        "they're",
+        "we're",
+        "there's",
+        "where's",
+        "who's",
+    ]
 )
 _CONTRACTION = re.compile(
     r"\b\w+(?:n['’]t|['’](?:m|re|ve|ll|d))\b|\b(?:it|that|what|who|there|here|he|she|where|how)['’]s\b",
@@ -112,7 +308,7 @@ def contraction_rate(speeches: Iterable[str]) -> float | None:
 def distinctness(speeches: dict[str, list[str]]) -> float:
     """How far apart people's ways of speaking are, 0 and up: the spread between speakers, over those with four speeches or more,
     of speech length, contractions, questions, commas and first words, each in units that make 1 a plain difference."""
-    rows = []
+    rows: list[tuple[float, ...]] = []
     for said in speeches.values():
         if len(said) < 4:
             continue
@@ -138,7 +334,7 @@ def distinctness(speeches: dict[str, list[str]]) -> float:
         )
     if len(rows) < 2:
         return 0.0
-    spread = [max(column) - min(column) for column in zip(*rows, strict=True)]
+    spread = [float(max(column) - min(column)) for column in zip(*rows, strict=True)]
     return sum(spread) / len(spread)
 
 
@@ -146,7 +342,7 @@ def interruptions(episode: Episode, scene: int) -> list[Line]:
     """Speeches broken off with a dash and answered at once by somebody else."""
     found = []
     rows = list(lines(episode, scene))
-    for (line, element), (after, following) in zip(rows, rows[1:], strict=False):
+    for (line, element), (after, following) in itertools.pairwise(rows):
         if (
             isinstance(element, Dialogue)
             and isinstance(following, Dialogue)
@@ -161,7 +357,7 @@ def answered_questions(episode: Episode, scene: int, holder: str) -> list[Line]:
     """Questions to `holder` that come back as a question, or are turned aside without a word of the answer."""
     found = []
     spoken = [(line, e) for line, e in lines(episode, scene) if isinstance(e, Dialogue)]
-    for (line, asked), (after, answer) in zip(spoken, spoken[1:], strict=False):
+    for (line, asked), (after, answer) in itertools.pairwise(spoken):
         if (
             asked.text.rstrip('"”').endswith("?")
             and answer.speaker == holder != asked.speaker
@@ -175,7 +371,7 @@ def rounds(episode: Episode, scene: int, holder: str, opponent: str) -> list[Lin
     """Turns in which `holder` wants something and `opponent` blocks it in the next speech; two lines each."""
     found = []
     spoken = [(line, e) for line, e in lines(episode, scene) if isinstance(e, Dialogue)]
-    for (line, asked), (after, answer) in zip(spoken, spoken[1:], strict=False):
+    for (line, asked), (after, answer) in itertools.pairwise(spoken):
         if (
             asked.speaker == holder
             and answer.speaker == opponent
@@ -219,7 +415,7 @@ def rank_correlation(left: Sequence[float], right: Sequence[float]) -> float:
     mean = (n + 1) / 2
     cov = sum((x - mean) * (y - mean) for x, y in zip(a, b, strict=True))
     va, vb = sum((x - mean) ** 2 for x in a), sum((y - mean) ** 2 for y in b)
-    return cov / (va * vb) ** 0.5 if va and vb else 0.0
+    return float(cov / math.sqrt(va * vb)) if va and vb else 0.0
 
 
 def vocabulary(bible: StoryBible) -> frozenset[str]:

@@ -90,14 +90,29 @@ class Character(Noun):
         words = re.findall(r"[a-z]+", self.pronouns.casefold())
         for subject in ("they", "she", "he", "it"):
             if subject in words[:1] or (words and subject in words and words[0] not in ("she", "he")):
-                return subject  # type: ignore[return-value]
+                return subject
         return "they"
 
     @property
     def short(self) -> str:
         """The name that people use: the first word, past a title."""
         words = self.name.split()
-        titles = {"the", "dr", "dr.", "mr", "mr.", "mrs", "mrs.", "ms", "ms.", "sir", "lady", "captain", "sister", "father"}
+        titles = {
+            "the",
+            "dr",
+            "dr.",
+            "mr",
+            "mr.",
+            "mrs",
+            "mrs.",
+            "ms",
+            "ms.",
+            "sir",
+            "lady",
+            "captain",
+            "sister",
+            "father",
+        }
         if words[0].casefold() in titles:
             return self.name
         return words[0]
@@ -145,12 +160,16 @@ class StoryBible(Noun):
                 raise ValueError(f"two characters are called {person.name!r}; give each a name of their own")
             seen[key] = person.name
         if sum(1 for person in self.characters if person.want) < 2:
-            raise ValueError("at least two characters need a `want`; without it nothing is at stake between them")
+            raise ValueError(
+                "at least two characters need a `want`; without it nothing is at stake between them"
+            )
         return self
 
     def cue(self, character: Character) -> str:
         """The name above this character's speeches: as short as tells everybody apart, in capitals."""
-        clash = sum(1 for other in self.characters if other.short.casefold() == character.short.casefold()) > 1
+        clash = (
+            sum(1 for other in self.characters if other.short.casefold() == character.short.casefold()) > 1
+        )
         return (character.name if clash else character.short).upper()
 
     def cues(self) -> dict[str, Character]:

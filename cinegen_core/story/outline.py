@@ -19,7 +19,9 @@ class SceneOutline(Noun):
     wants: str = ""
     block: str = ""
     turn: str = Field(default="", description="what is different afterwards, in a sentence")
-    subject: str = Field(default="", description="the thing or secret that the scene is about, as people call it")
+    subject: str = Field(
+        default="", description="the thing or secret that the scene is about, as people call it"
+    )
     holder: str | None = Field(default=None, description="the cue of the person who keeps that secret")
     reveals: bool = Field(default=False, description="whether the secret comes out here")
     tension: Annotated[float, Field(ge=0, le=10)] = 5.0

@@ -29,7 +29,9 @@ class EpisodeRequest(Noun):
     def _follows_its_state(self) -> EpisodeRequest:
         if self.state is not None:
             if self.state.series != self.bible.title:
-                raise ValueError(f"the state belongs to {self.state.series!r}, the bible to {self.bible.title!r}")
+                raise ValueError(
+                    f"the state belongs to {self.state.series!r}, the bible to {self.bible.title!r}"
+                )
             if self.number != self.state.episode + 1:
                 raise ValueError(
                     f"the state was left by episode {self.state.episode}, so the next is {self.state.episode + 1}, not {self.number}"

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field, SerializeAsAny
 
-from cinegen_core.engines.base import Directive, Phase, Realisation
+from cinegen_core.engines import Directive, Phase, Realisation, all_engines
 from cinegen_core.story import Episode
 from cinegen_core.story.model import Noun
 
 TierName = Literal["comprehensive", "enhanced_baseline", "basic_fallback"]
 Outcome = Literal["accepted", "below_threshold", "failed", "timed_out", "skipped"]
+
+
+def _as_its_engines(value: Any) -> Any:
+    """A directive read back from JSON, as the type that its engine gives it."""
+    if not isinstance(value, dict):
+        return value
+    kinds = {engine.name: engine.directive for engine in all_engines()}
+    return kinds.get(str(value.get("engine")), Directive).model_validate(value)
 
 
 class EngineRun(Noun):
@@ -20,7 +28,7 @@ class EngineRun(Noun):
     engine: str
     phase: Phase
     by: Literal["rules", "model"] = "rules"
-    directive: Directive | None = None
+    directive: Annotated[SerializeAsAny[Directive] | None, BeforeValidator(_as_its_engines)] = None
     realisation: Realisation | None = None
     repaired: bool = False
     error: str | None = None

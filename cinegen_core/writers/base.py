@@ -23,14 +23,25 @@ class Writer(Protocol):
         ...
 
     async def synthesise(
-        self, request: EpisodeRequest, policy: Policy, draft: Draft, directives: Sequence[Directive], said: Said
+        self,
+        request: EpisodeRequest,
+        policy: Policy,
+        draft: Draft,
+        directives: Sequence[Directive],
+        said: Said,
     ) -> Episode:
         """The episode, with the directives carried out."""
         ...
 
     async def repair(
-        self, request: EpisodeRequest, policy: Policy, draft: Draft, episode: Episode, directives: Sequence[Directive],
-        missing: Sequence[Directive], said: Said,
+        self,
+        request: EpisodeRequest,
+        policy: Policy,
+        draft: Draft,
+        episode: Episode,
+        directives: Sequence[Directive],
+        missing: Sequence[Directive],
+        said: Said,
     ) -> Episode:
         """The episode again, with the `missing` directives brought in and the rest kept."""
         ...

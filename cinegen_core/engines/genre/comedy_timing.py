@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import ClassVar
 
 from cinegen_core.engines.base import Directive, EngineContext, Line, Phase, Realisation
 from cinegen_core.engines.common import by_parts, has_genre, numbered, talked
 from cinegen_core.engines.reading import content_words, lines, mentions, stem
 from cinegen_core.story import Action, Dialogue, Episode, StoryBible
-
 
 RUNNERS = ("pigeon", "ladder", "wasp")
 """Running jokes for a series that has none of its own."""
@@ -88,7 +88,7 @@ def _punches(episode: Episode, directive: ComedyDirective) -> list[Line]:
     found: list[Line] = []
     for scene in directive.gag_scenes:
         spoken = [(line, e) for line, e in lines(episode, scene) if isinstance(e, Dialogue)]
-        for (line, first), (after, second) in zip(spoken, spoken[1:], strict=False):
+        for (line, first), (after, second) in itertools.pairwise(spoken):
             short = len(second.text.split()) <= directive.gap
             if short and len(first.text.split()) >= 8 and "?" not in second.text:
                 found += [line, after]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from typing import ClassVar
 
@@ -122,7 +123,7 @@ def _admissions(episode: Episode, directive: RomanceDirective) -> list[Line]:
     found: list[Line] = []
     for scene in directive.scenes:
         spoken = [(line, e) for line, e in lines(episode, scene) if isinstance(e, Dialogue)]
-        for (line, first), (after, second) in zip(spoken, spoken[1:], strict=False):
+        for (line, first), (after, second) in itertools.pairwise(spoken):
             pair = {first.speaker, second.speaker}
             if pair == set(directive.pair) and ADMISSION.search(first.text) and "?" not in first.text:
                 found += [line, after]

@@ -10,7 +10,6 @@ from cinegen_core.engines.reading import rounds
 from cinegen_core.story import Episode, StoryBible
 from cinegen_core.story.model import Noun
 
-
 MORE_ROUNDS = 3
 """Rounds asked for beyond the draft's."""
 

@@ -72,7 +72,9 @@ class SerializedContinuity:
         if directive.callbacks:
             wanted = frozenset(w for text in directive.callbacks for w in content_words(text))
             names = frozenset(w for cue in context.bible.cues() for w in content_words(cue))
-            found, spoken, words = [], 0, set()
+            found: list[Line] = []
+            words: set[str] = set()
+            spoken = 0
             for line, element in (*lines(episode, 1), *lines(episode, 2)):
                 hit = (content_words(line.text) & wanted) - names
                 if hit:

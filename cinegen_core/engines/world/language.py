@@ -48,9 +48,8 @@ class Language:
         speaking = {cue for scene in context.draft.outline.scenes for cue in scene.people}
         registers = []
         for cue, character in context.bible.cues().items():
-            if cue in speaking:
-                if is_formal(character.voice):
-                    registers.append(Register(cue=cue, low=0.0, high=0.25))
+            if cue in speaking and is_formal(character.voice):
+                registers.append(Register(cue=cue, low=0.0, high=0.25))
         words = vocabulary(context.bible)
         had = _spoken(context.draft.episode, words)
         scenes = talked(context)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 
 from cinegen_core.story import StoryBible
 from cinegen_core.story.bible import Subject, Text, Texts
@@ -127,7 +127,7 @@ class Person(Noun):
 class Series(Noun):
     """The playable series. `written` is true where scenes were written for it."""
 
-    model_config = {"arbitrary_types_allowed": True, "frozen": True, "extra": "forbid"}
+    model_config = ConfigDict(arbitrary_types_allowed=True)
 
     bible: StoryBible
     cards: Cards
@@ -156,11 +156,11 @@ def people_of(bible: StoryBible, cast: dict[str, CastCard]) -> dict[str, Person]
         key = key if key not in taken else key_of(character.name)
         taken[key] = character
     for key, card in cast.items():
-        character = taken.get(key)
-        if character is None:
+        if key not in taken:
             raise CardError(
                 f"cards.cast.{key}: no character of the bible has this short name; there are {', '.join(taken)}"
             )
+        character = taken[key]
         people[key] = Person(
             key=key,
             name=character.short,

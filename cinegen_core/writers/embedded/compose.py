@@ -20,15 +20,15 @@ from cinegen_core.story import (
     Scene,
     SceneOutline,
 )
-from cinegen_core.writers.embedded.chance import Chance
 from cinegen_core.writers.embedded.cards import Series
+from cinegen_core.writers.embedded.chance import Chance
+from cinegen_core.writers.embedded.grammar import PRONOUNS
 from cinegen_core.writers.embedded.memory import Memory, story_state
 from cinegen_core.writers.embedded.notation import BeatScript, HookScript, Script
-from cinegen_core.writers.embedded.grammar import PRONOUNS
 from cinegen_core.writers.embedded.orders import Orders, Touch
 from cinegen_core.writers.embedded.plan import Plan
 from cinegen_core.writers.embedded.playable import PlayableChoice, PlayableEnding, Roles
-from cinegen_core.writers.embedded.scribe import Element, Ledger, Scribe, Segment, wished, words
+from cinegen_core.writers.embedded.scribe import Element, Ledger, Scribe, Segment, wished
 from cinegen_core.writers.embedded.speech import OpenSlot, Stage
 from cinegen_core.writers.embedded.tokens import Truths, is_knowledge, knower
 
@@ -445,7 +445,7 @@ class Composer:
                 label, cost = (text.format(thing=thing) for text in PLAIN_CHOICES[index])
             found.append(
                 Choice(
-                    id=choice.script.id,  # type: ignore[arg-type]
+                    id=choice.script.id,
                     label=label,
                     consequence=cost,
                     effects=tuple(self._effects(choice)),

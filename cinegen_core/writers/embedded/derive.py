@@ -193,7 +193,7 @@ def _fact(
     touched = re.search(r"<(\w+):", marked)
     hurts = touched.group(1) if touched else (lead if lead != key else next(iter(others)))
     kind_pairs = stock.pairs("kind", kind) + stock.pairs("kind", "any")
-    clues = {}
+    clues: dict[str, str] = {}
     for left, right in kind_pairs:
         if left.startswith("clue "):
             clues.setdefault(
@@ -256,7 +256,7 @@ def derive_series(bible: StoryBible, library: Script) -> Series:
         keys[key] = character
         manner = manner_of(character.voice)
         cast[key] = CastCard(
-            register=manner,  # type: ignore[call-arg]
+            register=manner,
             intro=character.look or ", ".join(p for p in (character.age, character.role) if p),
             tells=_TELLS[manner],
         )

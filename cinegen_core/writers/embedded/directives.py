@@ -50,7 +50,7 @@ def motif_key(series: Series, name: str) -> str:
     return list(cards)[index % len(cards)] if cards else ""
 
 
-def _wishes(directive: Directive, scenes: Sequence[int], series: Series) -> Iterator[Wish]:
+def _wishes(directive: Directive, scenes: Sequence[int], series: Series) -> Iterator[Wish]:  # noqa: C901 - flat: a case per engine
     match directive:
         case MotifDirective():
             key = motif_key(series, directive.motif)

@@ -32,7 +32,24 @@ _IRREGULAR = {
     "wasn't": {"I": "wasn't", "you": "weren't", "plural": "weren't"},
 }
 _UNINFLECTED = frozenset(
-    "can could may might must shall should will would never always still only once secretly already".split()
+    [
+        "can",
+        "could",
+        "may",
+        "might",
+        "must",
+        "shall",
+        "should",
+        "will",
+        "would",
+        "never",
+        "always",
+        "still",
+        "only",
+        "once",
+        "secretly",
+        "already",
+    ]
 )
 _PAST = re.compile(
     r"(ed|ought|ept|old|ent|ade|ook|ost|aid|id|ave|ote|ound|eft|ad|an|an|ang|ut|et|urt|ost|ew|oke|ore|ole|ove|an)$"
@@ -154,9 +171,73 @@ def split_subject(text: str, names: tuple[str, ...]) -> str:
 
 
 _PAST_FORMS = frozenset(
-    "said told knew saw took gave went came left kept lost sold bought stole broke wrote lied hid put let cut hit shut read "
-    "made paid found met ran fell felt heard held led lent sent spent slept stood taught thought wore won spoke drove chose "
-    "began became forgot fought got had did was were could would should might must can may will shall never".split()
+    [
+        "said",
+        "told",
+        "knew",
+        "saw",
+        "took",
+        "gave",
+        "went",
+        "came",
+        "left",
+        "kept",
+        "lost",
+        "sold",
+        "bought",
+        "stole",
+        "broke",
+        "wrote",
+        "lied",
+        "hid",
+        "put",
+        "let",
+        "cut",
+        "hit",
+        "shut",
+        "read",
+        "made",
+        "paid",
+        "found",
+        "met",
+        "ran",
+        "fell",
+        "felt",
+        "heard",
+        "held",
+        "led",
+        "lent",
+        "sent",
+        "spent",
+        "slept",
+        "stood",
+        "taught",
+        "thought",
+        "wore",
+        "won",
+        "spoke",
+        "drove",
+        "chose",
+        "began",
+        "became",
+        "forgot",
+        "fought",
+        "got",
+        "had",
+        "did",
+        "was",
+        "were",
+        "could",
+        "would",
+        "should",
+        "might",
+        "must",
+        "can",
+        "may",
+        "will",
+        "shall",
+        "never",
+    ]
 )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import re
 import sys
 from collections import defaultdict
@@ -98,7 +99,7 @@ def adjacency(scene: SceneScript) -> Iterator[str]:
             for number in _runs(variant):
                 yield f"{scene.source}:{number}: two cues running by one speaker inside the beat '{beat.kind}'"
     required = [beat for beat in scene.beats if not beat.optional]
-    for left, right in zip(required, required[1:], strict=False):
+    for left, right in itertools.pairwise(required):
         ends = {_first_last(v)[1] for v in left.variants} - {None}
         starts = {_first_last(v)[0] for v in right.variants} - {None}
         blocked = [e for e in ends if starts == {e}]
@@ -123,7 +124,7 @@ def _speakers(lines: Lines) -> set[str]:
     return {turn.who for turn in lines if turn.who}
 
 
-def scene_problems(scene: SceneScript, people: Iterable[str]) -> Iterator[str]:
+def scene_problems(scene: SceneScript, people: Iterable[str]) -> Iterator[str]:  # noqa: C901 - one check after the other
     here = f"{scene.source}:{scene.number}: scene {scene.id}"
     people = set(people)
     for name in scene.who:
@@ -155,7 +156,7 @@ def scene_problems(scene: SceneScript, people: Iterable[str]) -> Iterator[str]:
     yield from adjacency(scene)
 
 
-def token_problems(script: Script, cards: Cards) -> Iterator[str]:
+def token_problems(script: Script, cards: Cards) -> Iterator[str]:  # noqa: C901 - one check after the other
     given: set[str] = set()
     for fact_key, fact in cards.facts.items():
         given.add(f"{fact.holder}:{fact_key}")
@@ -239,8 +240,9 @@ def ending_problems(ending: EndingScript) -> Iterator[str]:
     if len({choice.gives for choice in ending.choices}) < 3:
         yield f"{here}: the three choices must give different tokens"
     for choice in ending.choices:
-        if _speakers(choice.lines) - set(choice.who):
-            yield f"{ending.source}:{choice.number}: {', '.join(_speakers(choice.lines) - set(choice.who))} speaks in the opening but is not in 'next:'"
+        strangers = ", ".join(sorted(_speakers(choice.lines) - set(choice.who)))
+        if strangers:
+            yield f"{ending.source}:{choice.number}: {strangers} speaks in the opening but is not in 'next:'"
         for number in _runs(choice.lines):
             yield f"{ending.source}:{number}: two cues running by one speaker"
         if sum(t.spoken for t in choice.lines) < 4:
@@ -291,11 +293,14 @@ def _slot_problems(source: str, number: int, who: str | None, text: str) -> Iter
 
 def duplicate_ids(script: Script) -> Iterator[str]:
     seen: dict[str, str] = {}
-    for item in (*script.scenes, *script.endings):
-        where = f"{item.source}:{item.number}"
-        if item.id in seen:
-            yield f"{where}: {item.id!r} is already at {seen[item.id]}"
-        seen[item.id] = where
+    named = [(s.id, s.source, s.number) for s in script.scenes] + [
+        (e.id, e.source, e.number) for e in script.endings
+    ]
+    for name, source, number in named:
+        where = f"{source}:{number}"
+        if name in seen:
+            yield f"{where}: {name!r} is already at {seen[name]}"
+        seen[name] = where
 
 
 def coverage(script: Script) -> Iterator[str]:

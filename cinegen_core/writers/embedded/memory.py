@@ -11,7 +11,7 @@ from pydantic import Field
 
 from cinegen_core.story import Change, Knowledge, StoryState, Thread, Whereabouts
 from cinegen_core.story.model import Noun
-from cinegen_core.writers.embedded.cards import Cards, Series
+from cinegen_core.writers.embedded.cards import Series
 from cinegen_core.writers.embedded.tokens import GONE, Truths, is_knowledge, knower
 
 KEY = "embedded"

@@ -276,7 +276,7 @@ def _tension(reader: _Reader, number: int, text: str) -> tuple[float, float]:
         raise reader.fail(number, f"tension is two numbers like 4-7, not {text!r}") from None
 
 
-def _scene(reader: _Reader, name: str, number: int, body: list[tuple[int, str]]) -> SceneScript:
+def _scene(reader: _Reader, name: str, number: int, body: list[tuple[int, str]]) -> SceneScript:  # noqa: C901 - a small state machine, kept in one place
     head = _head(reader, "scene", body)
     for key in ("who", "kind", "gist"):
         if not head.get(key):

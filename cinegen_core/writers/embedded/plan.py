@@ -109,7 +109,7 @@ def _links(scene: PlayableScene, fresh: frozenset[str]) -> int:
     return sum(1 for token in scene.needs if token in fresh)
 
 
-def _weight(
+def _weight(  # noqa: C901 - flat: one consideration after the other
     series: Series,
     scene: PlayableScene,
     chain: Sequence[PlannedScene],
@@ -270,7 +270,15 @@ def make_plan(
             found.append(plan)
     if not found and narrow and not series.written:
         return make_plan(
-            series, repertoire, situation, opening, chance, scenes=scenes, genres=genres, sample=sample, narrow=False
+            series,
+            repertoire,
+            situation,
+            opening,
+            chance,
+            scenes=scenes,
+            genres=genres,
+            sample=sample,
+            narrow=False,
         )
     if not found and scenes > 1:
         return make_plan(

@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import permutations
 
 from cinegen_core.writers.embedded.cards import Series
 from cinegen_core.writers.embedded.notation import ChoiceScript, EndingScript, SceneScript, Script, split

@@ -41,10 +41,84 @@ _BARE_PLURAL = re.compile(
     r"\b\w+(?:s|ed|ing|d|t|k|e)\s+(?:out\s+|up\s+|off\s+)?((?:[a-z][a-z-]*\s+)?[a-z]{3,}s)" + _STOP
 )
 _NOT_THINGS = frozenset(
-    "night nights day days week weeks month months year years time life way mother father sister brother son daughter wife husband man woman "
-    "friend friends people person job one self own past truth world moment back name end rest order front lot middle fact while bit nobody "
-    "everybody others thing things listener listeners family parents child side start beginning does goes was has his this always less "
-    "boss uncle aunt cousin neighbour neighbor colleague partner best".split()
+    [
+        "night",
+        "nights",
+        "day",
+        "days",
+        "week",
+        "weeks",
+        "month",
+        "months",
+        "year",
+        "years",
+        "time",
+        "life",
+        "way",
+        "mother",
+        "father",
+        "sister",
+        "brother",
+        "son",
+        "daughter",
+        "wife",
+        "husband",
+        "man",
+        "woman",
+        "friend",
+        "friends",
+        "people",
+        "person",
+        "job",
+        "one",
+        "self",
+        "own",
+        "past",
+        "truth",
+        "world",
+        "moment",
+        "back",
+        "name",
+        "end",
+        "rest",
+        "order",
+        "front",
+        "lot",
+        "middle",
+        "fact",
+        "while",
+        "bit",
+        "nobody",
+        "everybody",
+        "others",
+        "thing",
+        "things",
+        "listener",
+        "listeners",
+        "family",
+        "parents",
+        "child",
+        "side",
+        "start",
+        "beginning",
+        "does",
+        "goes",
+        "was",
+        "has",
+        "his",
+        "this",
+        "always",
+        "less",
+        "boss",
+        "uncle",
+        "aunt",
+        "cousin",
+        "neighbour",
+        "neighbor",
+        "colleague",
+        "partner",
+        "best",
+    ]
 )
 
 
@@ -77,7 +151,7 @@ def thing_of(text: str, kind: str) -> str:
         ]
         if not words or words[-1] in _NOT_THINGS or words[-1].endswith("ing") or words[-1].endswith("ly"):
             continue
-        if any(w in _NOT_THINGS and w not in ("family",) for w in words[:-1]):
+        if any(w in _NOT_THINGS and w != "family" for w in words[:-1]):
             words = words[-1:]
         return "the " + " ".join(words[-2:])
     return _FALLBACK_THING[kind]

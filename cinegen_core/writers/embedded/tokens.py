@@ -36,10 +36,11 @@ class Truths:
         for token in needs:
             wanted = not token.startswith("!")
             token = token.lstrip("!")
-            if token.startswith("ep") and token[2:].isdigit():
-                holds = number >= int(token[2:])
-            else:
-                holds = token in self.holds
+            holds = (
+                number >= int(token[2:])
+                if token.startswith("ep") and token[2:].isdigit()
+                else token in self.holds
+            )
             if holds != wanted:
                 return False
         return True

@@ -25,6 +25,9 @@ from cinegen_core.writers.embedded.tokens import Truths
 ENOUGH = 0.6
 """The share of the running time that required beats should fill; optional beats that engines ask for fill the rest."""
 
+LEAST = 0.5
+"""Below this share the episode would come out too short; wider sources of scenes are tried first."""
+
 KNOWN_GENRES = ("comedy", "romance", "horror", "mystery", "thriller", "drama")
 
 
@@ -84,17 +87,23 @@ class EmbeddedWriter:
             request.number, truths, frozenset(memory.played), frozenset(memory.ended), memory.last_fact
         )
         words = WORDS_PER_MINUTE * request.minutes
+        plan: Plan | None = None
         for wider in range(3):
+            if wider == 1 and series.written:
+                rep += library_repertoire(series, self._library, genres)
+            if wider == 2:  # everything has been played: a season so long may come back to something
+                situation = replace(situation, played=frozenset(), ended=frozenset(), loose=True)
             try:
-                plan = _fitting_plan(series, rep, situation, opening, chance, genres, words, sample)
-                break
+                found = _fitting_plan(series, rep, situation, opening, chance, genres, words, sample)
             except NoPlan:
-                if wider == 2:
+                if wider == 2 and plan is None:
                     raise
-                if wider == 0 and series.written:
-                    rep += library_repertoire(series, self._library, genres)
-                else:  # everything has been played: a season so long may come back to something
-                    situation = replace(situation, played=frozenset(), ended=frozenset(), loose=True)
+                continue
+            if plan is None or expected_words(found) > expected_words(plan):
+                plan = found
+            if expected_words(plan) >= LEAST * words:
+                break
+        assert plan is not None
         return Work(request, series, self._library, plan, memory, chance, genres)
 
     async def draft(self, request: EpisodeRequest, policy: Policy, said: Said) -> Draft:
