@@ -6,7 +6,15 @@ import asyncio
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from cinegen_core.engines import Directive, Engine, EngineContext, active_engines, all_engines, by_priority
+from cinegen_core.engines import (
+    Directive,
+    Engine,
+    EngineContext,
+    active_engines,
+    all_engines,
+    by_priority,
+    realisation,
+)
 from cinegen_core.story import Draft, Episode, EpisodeRequest, Policy, StoryBible
 from cinegen_core.writers.base import Writer
 
@@ -29,7 +37,7 @@ class Take:
         """How far an engine's directive is in this episode, or in another one written from the same draft."""
         actor = next(e for e in self.engines if e.name == engine)
         directive = next(d for d in self.directives if d.engine == engine)
-        return actor.realised(episode or self.episode, directive, self.context).score
+        return realisation(actor, directive, episode or self.episode, self.context).score
 
 
 def take(writer: Writer, request: EpisodeRequest, policy: Policy | None = None) -> Take:

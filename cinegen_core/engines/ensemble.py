@@ -60,7 +60,47 @@ def check(
 ) -> tuple[Realisation, ...]:
     """What became of each directive, in the order of the directives."""
     by_name = {engine.name: engine for engine in engines}
-    return tuple(by_name[d.engine].realised(episode, d, context) for d in directives)
+    return tuple(realisation(by_name[d.engine], d, episode, context) for d in directives)
 
 
-__all__ = ["PHASES", "active_engines", "all_engines", "by_priority", "check"]
+def realisation(
+    engine: Engine, directive: Directive, episode: Episode, context: EngineContext
+) -> Realisation:
+    """What one engine sees of its directive; lines that only repeat the directive's own words do not count."""
+    return engine.realised(without_copies(episode, directive), directive, context)
+
+
+def without_copies(episode: Episode, directive: Directive) -> Episode:
+    """The episode with empty lines where a line holds a sentence of the directive (five words or more), or its JSON."""
+    sentences = [s for s in _strings(directive.model_dump(mode="json")) if len(s.split()) >= 5]
+
+    def copied(text: str) -> bool:
+        folded = text.casefold()
+        return '":' in text or any(s.casefold() in folded for s in sentences)
+
+    if not any(copied(e.text) for scene in episode.scenes for e in scene.elements):
+        return episode
+    scenes = tuple(
+        scene.model_copy(
+            update={
+                "elements": tuple(
+                    e.model_copy(update={"text": ""}) if copied(e.text) else e for e in scene.elements
+                )
+            }
+        )
+        for scene in episode.scenes
+    )
+    return episode.model_copy(update={"scenes": scenes})
+
+
+def _strings(value: object) -> list[str]:
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, dict):
+        return [s for part in value.values() for s in _strings(part)]
+    if isinstance(value, list):
+        return [s for part in value for s in _strings(part)]
+    return []
+
+
+__all__ = ["PHASES", "active_engines", "all_engines", "by_priority", "check", "realisation", "without_copies"]

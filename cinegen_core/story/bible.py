@@ -60,6 +60,58 @@ Name = Annotated[str, BeforeValidator(clean_text), Field(min_length=1, max_lengt
 Texts = Annotated[tuple[Text, ...], BeforeValidator(_one_to_list), Field(max_length=400)]
 
 
+_WITH_SURNAME = frozenset(
+    [
+        "dr",
+        "doctor",
+        "mr",
+        "mrs",
+        "ms",
+        "miss",
+        "professor",
+        "prof",
+        "rev",
+        "reverend",
+        "captain",
+        "capt",
+        "inspector",
+        "detective",
+        "sergeant",
+        "sgt",
+        "judge",
+        "colonel",
+        "major",
+        "lieutenant",
+        "officer",
+        "commander",
+        "mayor",
+        "senator",
+        "president",
+        "nurse",
+    ]
+)
+_WITH_FIRST_NAME = frozenset(
+    [
+        "sir",
+        "lady",
+        "lord",
+        "dame",
+        "father",
+        "mother",
+        "sister",
+        "brother",
+        "aunt",
+        "uncle",
+        "king",
+        "queen",
+        "prince",
+        "princess",
+        "saint",
+    ]
+)
+"""How people with a title are called for short: Dr Vance, but Aunt May."""
+
+
 class World(Noun):
     """Where and when, and what holds there."""
 
@@ -97,23 +149,12 @@ class Character(Noun):
     def short(self) -> str:
         """The name that people use: the first word, past a title."""
         words = self.name.split()
-        titles = {
-            "the",
-            "dr",
-            "dr.",
-            "mr",
-            "mr.",
-            "mrs",
-            "mrs.",
-            "ms",
-            "ms.",
-            "sir",
-            "lady",
-            "captain",
-            "sister",
-            "father",
-        }
-        if words[0].casefold() in titles:
+        title = words[0].casefold().rstrip(".")
+        if len(words) > 2 and title in _WITH_SURNAME:
+            return f"{words[0]} {words[-1]}"
+        if len(words) > 2 and title in _WITH_FIRST_NAME:
+            return f"{words[0]} {words[1]}"
+        if title in _WITH_SURNAME | _WITH_FIRST_NAME | {"the"}:
             return self.name
         return words[0]
 

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from cinegen_core.engines import Directive, Engine, EngineContext, active_engines, by_priority
+from cinegen_core.engines import Directive, Engine, EngineContext, active_engines, by_priority, realisation
 from cinegen_core.story import Episode, EpisodeRequest, Policy
 from cinegen_core.tiers.form import Judge
 from cinegen_core.tiers.model import (
@@ -252,7 +252,7 @@ def _check(
             checked.append(run)
             continue
         try:
-            found = engine.realised(episode, run.directive, context)
+            found = realisation(engine, run.directive, episode, context)
         except Exception as caught:  # noqa: BLE001 (recorded, as in _propose)
             checked.append(run.model_copy(update={"error": f"{type(caught).__name__}: {caught}"}))
         else:

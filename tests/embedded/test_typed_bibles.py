@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cinegen_core.story import Character, StoryBible
+from cinegen_core.story.bible import Subject
 from cinegen_core.writers.embedded import EmbeddedWriter
 from cinegen_core.writers.embedded.chance import Chance
 from cinegen_core.writers.embedded.grammar import expand_contractions, forms, tidy
@@ -53,9 +54,9 @@ def test_a_secret_has_a_kind_and_a_noun(secret: str, kind: str, thing: str) -> N
     ],
 )
 def test_a_secret_is_said_in_the_first_and_to_the_second_person(
-    secret: str, subject: str, me: str, you: str
+    secret: str, subject: Subject, me: str, you: str
 ) -> None:
-    said = forms(secret, ("Jo", "Jo Hart"), subject)  # type: ignore[arg-type]
+    said = forms(secret, ("Jo", "Jo Hart"), subject)
     assert (said["me"], said["you"]) == (me, you)
 
 
@@ -70,7 +71,7 @@ def test_whom_a_pronoun_means_depends_on_who_else_is_there() -> None:
 @given(st.text(max_size=200))
 def test_no_text_breaks_the_grammar(text: str) -> None:
     for person in ("she", "he", "they", "it"):
-        said = forms(text, ("Jo",), person)  # type: ignore[arg-type]
+        said = forms(text, ("Jo",), person)
         assert set(said) == {"me", "you", "he"}
     assert isinstance(tidy(expand_contractions(text)), str)
     assert kind_of_secret(text)

@@ -61,7 +61,7 @@ def test_an_engine_changes_the_script_and_is_missed_when_it_is_off(
     assert statistics.mean(changed) >= 0.01
 
 
-@pytest.mark.parametrize("engine", [name for name in ENGINES if name not in ("FiveMinuteCanvas",)])
+@pytest.mark.parametrize("engine", [name for name in ENGINES if name != "FiveMinuteCanvas"])
 def test_taking_out_the_lines_that_show_it_is_noticed(engine: str, takes: list[Take]) -> None:
     """The canvas is about the whole script's length: it points at no line."""
     shown = [whole for whole in takes if whole.realised(engine) > 0]

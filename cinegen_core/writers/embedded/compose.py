@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from cinegen_core.engines.world.world_building import SMELL
@@ -37,6 +37,23 @@ WORDS_PER_MINUTE = 205
 
 MOST_WORDS_PER_MINUTE = 226
 
+FRAME_WORDS = 150.0
+"""What places, people's first appearances, the cliff and small touches come to, about."""
+
+URGENT = 3.0
+"""A wish worth this much is granted whether there is time or not: a repair names nothing else."""
+
+WORTH: Mapping[str, float] = {
+    "layer": 1.6, "deflect": 1.5, "cut": 1.5, "stake": 1.5, "quick": 1.5, "gesture": 1.6, "admit": 1.5, "gag": 1.5, "cue": 1.7,
+    "pause": 1.3, "clue": 1.4, "herring": 1.3, "callback": 1.3, "convention": 1.2, "rule": 1.2, "runner": 1.2, "trade": 1.0,
+    "motif": 0.9, "plant": 0.8, "payoff": 0.8,
+}  # fmt: skip
+"""Which optional beats get time first."""
+
+GENRE_BEATS: Mapping[str, str] = {
+    "gag": "comedy", "runner": "comedy", "cue": "horror", "gesture": "romance", "admit": "romance", "clue": "mystery", "herring": "mystery",
+}  # fmt: skip
+
 PLAIN_CHOICES = (
     ("Go on asking about {thing}.", "It may cost more than it has so far."),
     ("Leave {thing} alone for now.", "It will still be there tomorrow."),
@@ -57,6 +74,21 @@ class Work:
     genres: frozenset[str]
 
 
+def _words_of(scenes: Mapping[int, Sequence[BeatScript]]) -> float:
+    return sum(_mean_words(b) for kept in scenes.values() for b in kept)
+
+
+def _few_presses(beats: Sequence[BeatScript], most: int) -> list[BeatScript]:
+    presses = [b for b in beats if b.kind == "press"][:most]
+    return [b for b in beats if b.kind != "press" or b in presses]
+
+
+def suits_genres(beat: str, genres: frozenset[str]) -> bool:
+    """Whether a kind of optional beat belongs in such a series: the genre engines' own kinds only in their genre."""
+    wanted = GENRE_BEATS.get(beat)
+    return wanted is None or wanted in genres
+
+
 def _mean_words(beat: BeatScript) -> float:
     return sum(sum(len(t.options[0].text.split()) for t in v) for v in beat.variants) / len(beat.variants)
 
@@ -68,6 +100,18 @@ def expected_words(plan: Plan) -> float:
         total += sum(len(t.options[0].text.split()) for t in plan.opening.choice.script.lines)
     for planned in plan.scenes:
         total += 18 + sum(_mean_words(b) for b in planned.scene.script.beats if not b.optional)
+    return total
+
+
+def expected_cues(plan: Plan) -> float:
+    """About how many speeches the required beats of a plan hold."""
+    total = 0.0
+    if plan.opening:
+        total += sum(t.spoken for t in plan.opening.choice.script.lines)
+    for planned in plan.scenes:
+        for beat in planned.scene.script.beats:
+            if not beat.optional:
+                total += sum(sum(t.spoken for t in v) for v in beat.variants) / len(beat.variants)
     return total
 
 
@@ -142,72 +186,75 @@ class Composer:
     # -- which beats ---------------------------------------------------------------------------------------------
 
     def _selected(self, all_segments: Sequence[Segment]) -> dict[int, list[BeatScript]]:
-        """The beats to play by scene: the required ones, and as many wishes as there is time for."""
+        """The beats to play by scene: the required ones, and those wishes for which there is time.
+
+        Who gets time is settled as if everything were wished for: switching one engine off frees no time for others.
+        """
         orders = self.orders
+        whole = {s.index: [b for b in s.beats if not b.optional] for s in all_segments}
         limit = orders.words * self.slack if orders.words is not None else float("inf")
-        chosen: dict[int, list[BeatScript]] = {}
-        total = 150.0
-        for segment in all_segments:
-            presses = orders.presses.get(segment.index, 1)
-            kept: list[BeatScript] = []
-            for beat in segment.beats:
-                if beat.optional:
-                    continue
-                if beat.kind == "press":
-                    presses -= 1
-                    if presses < 0:
-                        continue
-                kept.append(beat)
-                total += _mean_words(beat)
-            chosen[segment.index] = kept
-        self._make_room(chosen, total, limit)
-        total = 150.0 + sum(_mean_words(b) for kept in chosen.values() for b in kept)
-        wanted = []
-        truths = self.truths
+        self._make_room(whole, FRAME_WORDS + _words_of(whole), limit)
+        chosen = {index: _few_presses(kept, orders.presses.get(index, 1)) for index, kept in whole.items()}
+        timely = self._timely(all_segments, limit - FRAME_WORDS - _words_of(whole))
         for segment in all_segments:
             wishes = [w for w in orders.wishes if w.scene == segment.index]
-            for wish, beat in wished(segment.beats, wishes):
+            granted = [
+                beat
+                for wish, beat in wished(segment.beats, wishes)
+                if (segment.index, beat.number) in timely or wish.worth >= URGENT
+            ]
+            kept = chosen[segment.index]
+            chosen[segment.index] = self._with_pairs([b for b in segment.beats if b in kept or b in granted])
+        return chosen
+
+    def _timely(self, all_segments: Sequence[Segment], room: float) -> set[tuple[int, int]]:
+        """Optional beats (scene, line number) that fit into `room` words, each kind once before any kind twice."""
+        possible = []
+        truths = self.truths
+        for segment in all_segments:
+            for beat in segment.beats:
+                if not beat.optional or not suits_genres(beat.kind, self.work.genres):
+                    continue
                 if truths.allow((segment.roles.token(t) for t in beat.needs), self.work.request.number):
-                    wanted.append(
-                        (
-                            wish.worth + 0.6 * self.work.chance.roll("wish", beat.number, beat.kind),
-                            segment,
-                            beat,
-                        )
+                    worth = WORTH.get(beat.kind, 1.0) + 0.6 * self.work.chance.roll(
+                        "wish", beat.number, beat.kind
                     )
+                    possible.append((worth, segment, beat))
             truths = truths.after(self._gives(segment))
-        wanted.sort(key=lambda item: (-item[0], item[1].index, item[2].number))
-        granted: set[tuple[int, str]] = set()
+        possible.sort(key=lambda item: (-item[0], item[1].index, item[2].number))
+        granted: dict[tuple[int, str], int] = {}
         for everyone_first in (True, False):
-            for _, segment, beat in wanted:
+            for _, segment, beat in possible:
                 served = {kind for _, kind in granted}
                 if (segment.index, beat.kind) in granted or (everyone_first and beat.kind in served):
                     continue
                 size = _mean_words(beat)
-                if total + size > limit:
-                    continue
-                granted.add((segment.index, beat.kind))
-                total += size
-                chosen[segment.index].append(beat)
-        for segment in all_segments:
-            kept = chosen[segment.index]
-            chosen[segment.index] = self._with_pairs([b for b in segment.beats if b in kept])
-        return chosen
+                if size <= room:
+                    granted[segment.index, beat.kind] = beat.number
+                    room -= size
+        return {(index, number) for (index, _), number in granted.items()}
 
     @staticmethod
     def _make_room(chosen: dict[int, list[BeatScript]], total: float, limit: float) -> None:
-        """Takes out presses beyond the first, from the fullest scene on, until a quarter of the time is left for wishes."""
-        while total > limit * 0.75:
-            spare = [
-                (len(kept), index, [b for b in kept if b.kind == "press"][-1])
-                for index, kept in chosen.items()
-                if sum(b.kind == "press" for b in kept) > 1
-            ]
-            if not spare:
-                return
-            _, index, beat = max(spare, key=lambda item: (item[0], item[1]))
-            chosen[index] = [b for b in chosen[index] if b is not beat]
-            total -= _mean_words(beat)
+        """Takes out presses beyond the first, from the fullest scene on, until a quarter of the time is left for wishes;
+        where that does not bring a script under its limit, a scene starts at once with what it is about."""
+
+        def take_out(kind: str, least: int, share: float, total: float) -> float:
+            while total > limit * share:
+                spare = [
+                    (sum(_mean_words(b) for b in kept), index, [b for b in kept if b.kind == kind][-1])
+                    for index, kept in chosen.items()
+                    if sum(b.kind == kind for b in kept) > least and any(b.kind == "raise" for b in kept)
+                ]
+                if not spare:
+                    break
+                _, index, beat = max(spare, key=lambda item: (item[0], item[1]))
+                chosen[index] = [b for b in chosen[index] if b is not beat]
+                total -= _mean_words(beat)
+            return total
+
+        total = take_out("press", 1, 0.75, total)
+        take_out("open", 0, 0.97, total)
 
     def _gives(self, segment: Segment) -> tuple[str, ...]:
         offset = 1 if self.work.plan.opening else 0
@@ -273,7 +320,7 @@ class Composer:
         if is_opening and not self.orders.consequence:
             elements += self._idle(segment)
         else:
-            picks = self.scribe.arrange(beats, segment)
+            picks = self.scribe.arrange(beats, segment, self._next_cue(segment))
             body: list[Element] = []
             kinds = {pick.beat.kind for pick in picks}
             for position, pick in enumerate(picks):
@@ -291,6 +338,14 @@ class Composer:
         self.ledger.commit(elements)
         slug = f"{place.slug} - {segment.time.upper()}"
         return Scene(slugline=slug, seconds=0, elements=tuple(elements))
+
+    def _next_cue(self, segment: Segment) -> str | None:
+        """Who speaks first in the cliff, right after the last scene."""
+        if not (segment.last and self.orders.cliff):
+            return None
+        ending = self.work.plan.ending
+        first = next((t.who for t in ending.script.lines if t.who), None)
+        return self.work.series.people[ending.roles.person(first)].cue if first else None
 
     def _idle(self, segment: Segment) -> list[Element]:
         """A day that goes on without what was chosen."""

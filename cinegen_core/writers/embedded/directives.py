@@ -131,7 +131,7 @@ def orders_from(directives: Sequence[Directive], work: Work, first: Sequence[Dir
     wishes: list[Wish] = []
     forbidden: set[tuple[int, str]] = set()
     for directive in directives:
-        boost = 2.0 if directive in first else 0.0
+        boost = 4.0 if directive in first else 0.0
         for wish in _wishes(directive, scenes, work.series):
             if directive.operation == "forbid":
                 forbidden.add((wish.scene, wish.beat))

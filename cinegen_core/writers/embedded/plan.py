@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 
 from cinegen_core.writers.embedded.cards import Series
 from cinegen_core.writers.embedded.chance import Chance
@@ -15,6 +15,12 @@ from cinegen_core.writers.embedded.tokens import Truths, is_knowledge
 
 CHAINS = 28
 """Chains tried per episode. Measured: more costs time and finds no better ones on the sample series."""
+
+HEED = 0.7
+"""How far a step follows its weight: 1 draws in proportion to weights, 0 draws blindly."""
+
+BOLDNESS = 2.5
+"""How much worse than the best chain a chain may be and still be drawn often (a third as often at this difference)."""
 
 GENRE_KINDS: Mapping[str, Mapping[str, float]] = {
     "romance": {"near": 2.2, "reckon": 1.2},
@@ -68,7 +74,7 @@ class Situation:
     truths: Truths
     played: frozenset[str]
     ended: frozenset[str]
-    last_fact: str = ""
+    seed: int = 0
     loose: bool = False
 
     def needed(self, needs: tuple[str, ...]) -> tuple[str, ...]:
@@ -84,25 +90,55 @@ class Situation:
 
 
 def open_facts(series: Series, truths: Truths) -> list[str]:
-    """Facts that the protagonist does not know yet, the ones a season starts with first."""
+    """Facts that the protagonist does not know yet, or still keeps from everybody; the ones a season starts with first."""
     pro = series.cards.protagonist
     facts = series.cards.facts
-    known = {f for f in facts if f"{pro}:{f}" in truths}
+    known = {f for f in facts if f"{pro}:{f}" in truths and facts[f].holder != pro}
+    known |= {
+        f
+        for f in facts
+        if facts[f].holder == pro and any(f"{who}:{f}" in truths for who in series.people if who != pro)
+    }
     opened = {target for f in known for target in facts[f].opens}
     unknown = [f for f in facts if f not in known]
     return sorted(unknown, key=lambda f: (facts[f].order - (1.5 if f in opened else 0), f))
 
 
-def _focus(series: Series, situation: Situation, opening: Opening | None, chance: Chance) -> str:
+def _focus(
+    series: Series, situation: Situation, opening: Opening | None, chance: Chance, attempt: int
+) -> str:
     facts = series.cards.facts
     remaining = open_facts(series, situation.truths)
-    if opening and opening.ending.fact in facts and chance.roll("keep focus") < 0.75:
+    if opening and opening.ending.fact in facts and chance.roll("keep focus", attempt) < 0.75:
         return opening.ending.fact
     if not remaining:
-        return chance.weighted(list(facts), [1.0] * len(facts), "focus")
+        return chance.weighted(list(facts), [1.0] * len(facts), "focus", attempt)
     least = facts[remaining[0]].order
     near = [f for f in remaining if facts[f].order <= least + 1] or remaining
-    return chance.weighted(near, [2.0 if facts[f].order == least else 1.2 for f in near], "focus")
+    return chance.weighted(
+        near,
+        [2.0 if facts[f].order == least and situation.number > 1 else 1.2 for f in near],
+        "focus",
+        attempt,
+    )
+
+
+def _walk(plans: Sequence[Plan], weights: Sequence[float], seed: int, chance: Chance) -> Plan:
+    """Draws by weight so that seeds in a row spread evenly over the plans (steps of the golden ratio, modulo 1).
+
+    The plans themselves do not depend on the seed: two seeds choose from the same list.
+    """
+    point = (seed * 0.6180339887498949 + chance.roll("walk")) % 1.0 * sum(weights)
+    for plan, weight in zip(plans, weights, strict=True):
+        point -= weight
+        if point < 0:
+            return plan
+    return plans[-1]
+
+
+def _gumbel(roll: float) -> float:
+    """Adding this to log-weights and taking the greatest draws in proportion to the weights (the Gumbel-max trick)."""
+    return -math.log(-math.log(min(max(roll, 1e-12), 1 - 1e-12)))
 
 
 def _links(scene: PlayableScene, fresh: frozenset[str]) -> int:
@@ -190,6 +226,8 @@ def _place(
 def _time(scene: PlayableScene, before: str | None, last: bool, chance: Chance) -> str:
     if scene.script.time in TIMES:
         return scene.script.time
+    if before == "night" and chance.roll("next day", scene.id) < 0.6:
+        return "night" if last else ("dawn", "day")[chance.roll("dawn", scene.id) < 0.5]
     start = TIMES.index(before) if before else 0
     later = TIMES[min(3, start + 1) :] if before else TIMES[:2]
     if last:
@@ -250,21 +288,33 @@ def make_plan(
     at hand first where the general library is played. Raises `NoPlan`.
     """
     pool = [s for s in repertoire.scenes if s.id not in situation.played]
-    focus = _focus(series, situation, opening, chance)
-    if narrow and not series.written:
-        near = {focus, opening.ending.fact if opening else focus}
-        pool = [s for s in pool if s.fact in near]
-    known: dict[Truths, list[PlayableScene]] = {}
+    known: dict[tuple[str, Truths], list[PlayableScene]] = {}
 
-    def possible(truths: Truths) -> list[PlayableScene]:
-        if truths not in known:
-            known[truths] = [s for s in pool if truths.allow(situation.needed(s.needs), situation.number)]
-        return known[truths]
+    def possible(focus: str, truths: Truths) -> list[PlayableScene]:
+        if (focus, truths) not in known:
+            near = {focus, opening.ending.fact if opening else focus}
+            known[focus, truths] = [
+                s
+                for s in pool
+                if (series.written or not narrow or s.fact in near)
+                and truths.allow(situation.needed(s.needs), situation.number)
+            ]
+        return known[focus, truths]
 
     found: list[Plan] = []
-    for attempt in range(CHAINS):
+    for attempt in range(CHAINS if situation.number > 1 else 3 * CHAINS):
+        focus = _focus(series, situation, opening, chance, attempt)
         plan = _chain(
-            series, repertoire, possible, situation, opening, focus, chance, attempt, scenes, genres
+            series,
+            repertoire,
+            partial(possible, focus),
+            situation,
+            opening,
+            focus,
+            chance,
+            attempt,
+            scenes,
+            genres,
         )
         if plan is not None:
             found.append(plan)
@@ -289,8 +339,10 @@ def make_plan(
     found.sort(key=lambda plan: (-plan.score, [p.scene.id for p in plan.scenes], plan.ending.id))
     if not sample:
         return found[0]
-    best = found[:6]
-    return chance.weighted(best, [math.exp((p.score - best[0].score) / 2) for p in best], "plan")
+    best = list({tuple(p.scene.id for p in plan.scenes): plan for plan in reversed(found)}.values())
+    best.sort(key=lambda plan: (-plan.score, [p.scene.id for p in plan.scenes]))
+    boldness = BOLDNESS * (2 if situation.number == 1 else 1)
+    return _walk(best, [math.exp((p.score - best[0].score) / boldness) for p in best], situation.seed, chance)
 
 
 def _chain(
@@ -329,7 +381,7 @@ def _chain(
                 break
             return None
         keyed = [
-            w * (0.25 + chance.roll("step", attempt, step, s.id) ** 2 * 3)
+            HEED * math.log(w) + _gumbel(chance.roll("step", attempt, step, s.id))
             for s, w in zip(options, weights, strict=True)
         ]
         index = max(range(len(options)), key=lambda i: (keyed[i], options[i].id))
@@ -347,7 +399,7 @@ def _chain(
     if not endings:
         return None
     value, ending = max(
-        endings, key=lambda pair: (pair[0] + 1.2 * chance.roll("ending", attempt, pair[1].id), pair[1].id)
+        endings, key=lambda pair: (pair[0] + 3.0 * chance.roll("ending", attempt, pair[1].id), pair[1].id)
     )
     score += (
         value + 0.6 * len({p.place for p in chain}) + 0.5 * len({q for p in chain for q in p.scene.people})

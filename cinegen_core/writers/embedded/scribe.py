@@ -137,9 +137,9 @@ class Scribe:
             text = flatten(text)
         elif self.orders.contractions and self._formal(person):
             text = tidy(expand_contractions(text))
-        parenthetical = stage.fill(option.parenthetical).lower() if option.parenthetical else None
-        if option.parenthetical and not parenthetical:
-            parenthetical = None
+        parenthetical = stage.fill(option.parenthetical) if option.parenthetical else None
+        if parenthetical and option.parenthetical and option.parenthetical[0].islower():
+            parenthetical = parenthetical[0].lower() + parenthetical[1:]
         return Dialogue(
             speaker=person.cue, text=text, parenthetical=parenthetical, extension=option.extension
         )
@@ -180,12 +180,15 @@ class Scribe:
             found.append(Pick(beat, number, elements, score))
         return sorted(found, key=lambda pick: (-pick.score, pick.variant))
 
-    def arrange(self, beats: Sequence[BeatScript], segment: Segment) -> list[Pick]:
-        """One variant for each beat so that nobody speaks twice running; optional beats give way where that fails."""
+    def arrange(self, beats: Sequence[BeatScript], segment: Segment, then: str | None = None) -> list[Pick]:
+        """One variant for each beat so that nobody speaks twice running; optional beats give way where that fails.
+
+        `then` is the cue that speaks next, after these beats.
+        """
         table = [(beat, self.picks(beat, segment)) for beat in beats]
         table = [(beat, picks) for beat, picks in table if picks]
         for _ in range(len(table) + 1):
-            answer = _search(table)
+            answer = _search(table, then) or _search(table, None)
             if answer is not None:
                 return answer
             spare = [i for i, (beat, _) in enumerate(table) if beat.optional]
@@ -216,13 +219,13 @@ class Scribe:
         return choice
 
 
-def _search(table: Sequence[tuple[BeatScript, list[Pick]]]) -> list[Pick] | None:
+def _search(table: Sequence[tuple[BeatScript, list[Pick]]], then: str | None) -> list[Pick] | None:
     """Depth first, best variants first: the first arrangement without two cues running by one speaker."""
     chosen: list[Pick] = []
 
     def step(index: int, last: str | None) -> bool:
         if index == len(table):
-            return True
+            return then is None or last != then
         for pick in table[index][1]:
             if pick.first is not None and pick.first == last:
                 continue

@@ -25,13 +25,13 @@ _KINDS: tuple[tuple[str, str], ...] = (
 
 _FALLBACK_THING = {
     "uncanny": "what came back", "kinship": "the family business", "sickness": "the illness", "debt": "the debt",
-    "pretence": "the pretence", "love": "the affair", "theft": "the theft", "crime": "what happened", "deal": "the deal",
-    "leaving": "the plan to go", "failure": "the failure", "knowledge": "what happened", "keepsake": "the hiding place",
+    "pretence": "the pretence", "love": "the affair", "theft": "the theft", "crime": "that night", "deal": "the deal",
+    "leaving": "the plan to go", "failure": "the failure", "knowledge": "that night", "keepsake": "the hiding place",
 }  # fmt: skip
 
 _STOP = (
     r"(?=\s+(?:of|from|in|on|at|to|who|whom|whose|that|which|and|with|for|before|after|by|called|named|under|into|when|while|because|but|or|is|was|were|"
-    r"has|had|have|behind|until|during|about|against|near|over|since|without|instead|every|pretending|so|as|through|out|off|up|across)\b|[.,;:]|$)"
+    r"has|had|have|behind|until|during|about|against|near|over|since|without|instead|every|pretending|so|as|through|out|off|up|across|die|drown|fall|burn|go|down|alone|behind|again|instead|twice|once|last|three|two)\b|[.,;:]|$)"
 )
 _DETERMINED = re.compile(
     r"\b(?:the|a|an|his|her|their|some|two|three|four|five|several|this|that|[A-Z]\w+'s)\s+((?:[a-z][a-z'-]*\s+){0,3}?[a-z][a-z'-]*)"
@@ -149,7 +149,13 @@ def thing_of(text: str, kind: str) -> str:
             for w in match.group(1).split()
             if w not in ("own", "late", "other", "same", "whole", "real", "first", "last")
         ]
-        if not words or words[-1] in _NOT_THINGS or words[-1].endswith("ing") or words[-1].endswith("ly"):
+        if (
+            not words
+            or words[-1] in _NOT_THINGS
+            or words[-1].rstrip("s") in _NOT_THINGS
+            or words[-1].endswith("ing")
+            or words[-1].endswith("ly")
+        ):
             continue
         if any(w in _NOT_THINGS and w != "family" for w in words[:-1]):
             words = words[-1:]

@@ -13,7 +13,14 @@ from cinegen_core.story import Draft, Episode, EpisodeRequest, Policy, StoryBibl
 from cinegen_core.writers.base import Said
 from cinegen_core.writers.embedded.cards import Series, read_cards
 from cinegen_core.writers.embedded.chance import Chance
-from cinegen_core.writers.embedded.compose import WORDS_PER_MINUTE, Work, as_draft, compose, expected_words
+from cinegen_core.writers.embedded.compose import (
+    WORDS_PER_MINUTE,
+    Work,
+    as_draft,
+    compose,
+    expected_cues,
+    expected_words,
+)
 from cinegen_core.writers.embedded.derive import derive_series
 from cinegen_core.writers.embedded.directives import orders_from
 from cinegen_core.writers.embedded.memory import KEY, Memory, recall
@@ -24,6 +31,9 @@ from cinegen_core.writers.embedded.tokens import Truths
 
 ENOUGH = 0.6
 """The share of the running time that required beats should fill; optional beats that engines ask for fill the rest."""
+
+CUES_PER_WORD = 0.034
+"""Speeches for each word of running time, from the required beats alone: 35 in five minutes."""
 
 LEAST = 0.5
 """Below this share the episode would come out too short; wider sources of scenes are tried first."""
@@ -84,8 +94,9 @@ class EmbeddedWriter:
         if opening:
             truths = truths.after(opening.choice.gives)
         situation = Situation(
-            request.number, truths, frozenset(memory.played), frozenset(memory.ended), memory.last_fact
+            request.number, truths, frozenset(memory.played), frozenset(memory.ended), request.seed
         )
+        drawn = Chance(f"{request.bible.title}|{request.number}|{request.direction}|{memory.ending}")
         words = WORDS_PER_MINUTE * request.minutes
         plan: Plan | None = None
         for wider in range(3):
@@ -94,7 +105,7 @@ class EmbeddedWriter:
             if wider == 2:  # everything has been played: a season so long may come back to something
                 situation = replace(situation, played=frozenset(), ended=frozenset(), loose=True)
             try:
-                found = _fitting_plan(series, rep, situation, opening, chance, genres, words, sample)
+                found = _fitting_plan(series, rep, situation, opening, drawn, genres, words, sample)
             except NoPlan:
                 if wider == 2 and plan is None:
                     raise
@@ -154,12 +165,12 @@ def _fitting_plan(
     """The plan with as many scenes as the running time asks for."""
     plan = make_plan(series, rep, situation, opening, chance, scenes=2, genres=genres, sample=sample)
     for scenes in range(3, 7):
-        if expected_words(plan) >= ENOUGH * words:
+        if expected_words(plan) >= ENOUGH * words and expected_cues(plan) >= CUES_PER_WORD * words:
             break
         longer = make_plan(
             series, rep, situation, opening, chance, scenes=scenes, genres=genres, sample=sample
         )
-        if len(longer.scenes) <= len(plan.scenes):
+        if len(longer.scenes) <= len(plan.scenes) or expected_words(longer) > words:
             break
         plan = longer
     return plan
