@@ -10,7 +10,7 @@ from cinegen_core.engines.common import by_parts, has_genre, numbered, talked
 from cinegen_core.engines.reading import content_words, lines, mentions, stem
 from cinegen_core.story import Action, Dialogue, Episode, StoryBible
 
-RUNNERS = ("pigeon", "ladder", "wasp")
+RUNNERS = ("pigeon", "ladder", "parcel", "wasp")
 """Running jokes for a series that has none of its own."""
 
 

@@ -56,7 +56,7 @@ class Mystery:
         return MysteryDirective(
             engine=self.name,
             herring=next((h for h in order if not mentions(text, stem(h))), order[0]),
-            plant=scenes[0],
+            plant=scenes[1] if len(scenes) > 2 else scenes[0],
             reveal=scenes[-1],
             scenes=scenes,
             solution=outline.truth,

@@ -61,7 +61,8 @@ class RomanceChemistry:
             for other in scene.people:
                 if other != lead:
                     counts[other] = counts.get(other, 0) + 1
-        other = max(sorted(counts), key=lambda c: counts[c]) if counts else lead
+        fond = drawn_to(context.bible, lead)
+        other = max(sorted(counts), key=lambda c: (c == fond, counts[c])) if counts else lead
         scenes = tuple(n for n, s in shared if other in s.people) or tuple(n for n, _ in numbered(context))
         block = next((s.block for _, s in shared if s.block), "")
         text = "\n".join(scene_text(s) for s in context.draft.episode.scenes)
@@ -109,6 +110,23 @@ class RomanceChemistry:
     def _names(context: EngineContext, pair: tuple[str, str]) -> tuple[str, ...]:
         people = context.bible.cues()
         return tuple(people[cue].short for cue in pair if cue in people)
+
+
+def drawn_to(bible: StoryBible, lead: str) -> str:
+    """The cue of the person whose secret, want or need is about the lead, by name or pronoun; "" where nobody's is."""
+    people = bible.cues()
+    me = people.get(lead)
+    if me is None:
+        return ""
+    pronouns = {"she": "her|she", "he": "him|his|he", "they": "them|their", "it": "it"}[me.subject]
+    for cue, person in people.items():
+        text = f"{person.secret} {person.want} {person.need} {' '.join(person.relationships.values())}"
+        same = person.subject == me.subject
+        if cue != lead and (
+            me.short in text or (not same and re.search(rf"\b({pronouns})\b", text, re.IGNORECASE))
+        ):
+            return cue
+    return ""
 
 
 def _gestures(episode: Episode, directive: RomanceDirective, names: tuple[str, ...]) -> list[Line]:

@@ -42,6 +42,7 @@ class LivingWorld:
 
     def propose(self, context: EngineContext) -> LifeDirective:
         scenes = talked(context)
+        scenes = [(n, s) for n, s in scenes if not s.slugline.endswith("NIGHT")] or scenes
         scene = scenes[-1][0] if context.request.number % 2 else scenes[0][0]
         return LifeDirective(engine=self.name, scene=scene)
 

@@ -323,14 +323,12 @@ class Composer:
             picks = self.scribe.arrange(beats, segment, self._next_cue(segment))
             body: list[Element] = []
             kinds = {pick.beat.kind for pick in picks}
+            early, late = self._touches(segment, kinds, late=False), self._touches(segment, kinds, late=True)
             for position, pick in enumerate(picks):
-                early, late = position == min(1, len(picks) - 1), position == len(picks) - 1
                 if segment.index in self.orders.background:
                     body += self._background(segment, position, len(picks))
-                if early:
-                    body += self._touches(segment, kinds, late=False)
-                if late:
-                    body += self._touches(segment, kinds, late=True)
+                body += _due(early, position - 1, len(picks) - 1)
+                body += _due(late, len(picks) - 1 - position, len(picks) - 1)
                 body += pick.elements
                 if pick.beat.kind == "plant":
                     self.ledger.planted.add(pick.beat.argument)
@@ -443,8 +441,9 @@ class Composer:
         place = self.work.series.cards.places[segment.place]
         number = self.work.request.number
         options: list[HookScript] = []
-        for hook in (*self.work.series.script.hooks, *self.work.library.hooks):
-            written = hook in self.work.series.script.hooks
+        own = self.work.series.script.hooks
+        for hook in own or self.work.library.hooks:
+            written = bool(own)
             fits = "any" in hook.places or (
                 segment.place in hook.places if written else place.kind in hook.places
             )
@@ -455,8 +454,7 @@ class Composer:
 
         def worth(hook: HookScript) -> float:
             spent = sum(self.ledger.spent(t.options[0].text) for t in hook.lines)
-            written = 1.2 if hook in self.work.series.script.hooks else 0.0
-            return written + (0.5 if "any" not in hook.places else 0.0) - 5.0 * spent
+            return (0.5 if "any" not in hook.places else 0.0) - 5.0 * spent
 
         for _ in range(4):
             if not options:
@@ -628,6 +626,15 @@ class Composer:
             last_place=plan.scenes[-1].place,
             runner=self.ledger.runner,
         )
+
+
+def _due(touches: Sequence[Element], place: int, places: int) -> list[Element]:
+    """The touches whose turn it is: one at each place in order, the rest at the last place that is left."""
+    if place < 0 or (place > 0 and place >= len(touches)):
+        return []
+    if place == max(0, places - 1):
+        return list(touches[place:])
+    return [touches[place]] if place < len(touches) else []
 
 
 def _as_smell(line: str) -> str:

@@ -299,7 +299,6 @@ def derive_series(bible: StoryBible, library: Script) -> Series:
             for i, rule in enumerate(bible.world.rules)
         },
         weather=tuple(stock.section("weather")),
-        runner=tuple(stock.section("runner")),
         conventions=conventions
         or (ConventionCard(expected="a reconciliation", delivered="the truth", forbidden="a deathbed"),),
     )

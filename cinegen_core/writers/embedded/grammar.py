@@ -356,7 +356,7 @@ def expand_contractions(text: str) -> str:
 def tidy(text: str) -> str:
     """Mends what putting words into slots breaks: spaces, doubled stops, a/an, the capital at the start."""
     text = re.sub(r"\s+", " ", text).strip()
-    text = re.sub(r"\b([Aa]) (?=[aeiouAEIOU](?!ne\b|nit|ser|sed|uro))", r"\1n ", text)
+    text = re.sub(r"\b([Aa]) (?=(?:[aeiAEI]|o(?!ne\b|nce\b)|O|u(?!n[ai]|s[aeiu]|t|ro|ku|bi)))", r"\1n ", text)
     text = re.sub(r"\s+([,.?!;:])", r"\1", text)
     text = re.sub(r"([.?!])\.(?!\.)(?<!\.\.\.)", lambda m: m.group(0) if "..." in text else m.group(1), text)
     for index, ch in enumerate(text):

@@ -94,6 +94,7 @@ def open_facts(series: Series, truths: Truths) -> list[str]:
     pro = series.cards.protagonist
     facts = series.cards.facts
     known = {f for f in facts if f"{pro}:{f}" in truths and facts[f].holder != pro}
+    known |= {f for f in facts if facts[f].holder == pro and not series.written}
     known |= {
         f
         for f in facts

@@ -163,7 +163,7 @@ def castings(series: Series, fact: str) -> Iterator[Roles]:
     card = series.cards.facts[fact]
     pro = series.cards.protagonist
     others = [key for key in series.people if key != card.holder]
-    askers = [pro] if card.holder != pro else others
+    askers = [pro] if card.holder != pro else [card.hurts if card.hurts in others else others[0]]
     for asker in askers:
         thirds = [key for key in others if key != asker]
         for third in thirds or [""]:
@@ -190,6 +190,8 @@ def library_repertoire(series: Series, library: Script, genres: frozenset[str]) 
                     scenes.append(playable)
             for ending in library.endings:
                 named = {*ending.who, *(w for c in ending.choices for w in c.who)}
+                if roles.people["A"] != series.cards.protagonist:
+                    continue  # the choice is always the protagonist's
                 if not _suits(ending.head, secret, genres) or any(w not in roles.people for w in named):
                     continue
                 made = _ending(ending, roles)

@@ -29,6 +29,7 @@ class Ledger:
     seen: list[str]
     planted: set[str]
     runner: int = 0
+    shown: set[str] = field(default_factory=set)
     fresh: set[str] = field(default_factory=set)
 
     def spent(self, text: str) -> int:
@@ -213,8 +214,9 @@ class Scribe:
             return -6.0 * self.ledger.pools.get(f"{name}|{option[:40]}", 0) - 2.0 * self.ledger.spent(option)
 
         choice = self.chance.best(options, worth, 1.0, "pool", name, *key)
-        if self.ledger.spent(choice) and len(keys_of(choice)):
+        if choice in self.ledger.shown or (self.ledger.spent(choice) and keys_of(choice)):
             return None
+        self.ledger.shown.add(choice)
         self.ledger.pools[f"{name}|{choice[:40]}"] = self.ledger.pools.get(f"{name}|{choice[:40]}", 0) + 1
         return choice
 

@@ -30,7 +30,7 @@ class Stage:
     def fill(self, text: str) -> str:
         """The line with its slots filled. Raises `OpenSlot`."""
         if "{" not in text:
-            return tidy(text)
+            return text
         return tidy(_SLOT.sub(lambda match: self._slot(match.group(1)), text))
 
     def _slot(self, slot: str) -> str:
