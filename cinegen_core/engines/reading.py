@@ -258,9 +258,13 @@ def content_words(text: str) -> frozenset[str]:
 
 def head_noun(phrase: str) -> str:
     """The word that a phrase is about: "a mug that says BOSS" -> "mug"."""
-    phrase = re.split(r"\b(?:that|which|who|of|with|in|on|from|for|at)\b", phrase, maxsplit=1)[0]
-    words = re.findall(r"[A-Za-z][\w'’-]*", phrase)
+    words = re.findall(r"[A-Za-z][\w'’-]*", head_phrase(phrase))
     return stem(words[-1]) if words else ""
+
+
+def head_phrase(phrase: str) -> str:
+    """A phrase up to what is said of its noun: "the dial on the wall" -> "the dial"."""
+    return re.split(r"\b(?:that|which|who|of|with|in|on|from|for|at)\b", phrase, maxsplit=1)[0]
 
 
 def mentions(text: str, noun: str) -> bool:

@@ -109,3 +109,16 @@ def test_without_complete_context_only_the_leads_and_one_place_are_left(
     speakers = {s for scene in whole.episode.scenes for s in scene.speakers}
     assert speakers <= {"NOOR", "GIL"}
     assert len({scene.slugline.split(" - ")[0] for scene in whole.episode.scenes}) == 1
+
+
+def test_a_note_to_the_writers_brings_in_whom_it_names(
+    embedded: EmbeddedWriter, samples: dict[str, StoryBible]
+) -> None:
+    def with_pip(direction: str) -> int:
+        found = 0
+        for seed in range(8):
+            request = EpisodeRequest(bible=samples["slack_water"], seed=seed, direction=direction)
+            found += any("PIP" in scene.speakers for scene in take(embedded, request).episode.scenes)
+        return found
+
+    assert with_pip("More of Pip, please, on the launch.") > with_pip("More of Ines, please.")

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 from cinegen_core.engines.base import Directive, EngineContext, Phase, Realisation
 from cinegen_core.engines.common import by_parts, numbered
-from cinegen_core.engines.reading import content_words, head_noun, lines, mentions
+from cinegen_core.engines.reading import content_words, head_noun, head_phrase, lines, mentions
 from cinegen_core.story import Episode, StoryBible
 from cinegen_core.story.model import Noun
 
@@ -60,13 +60,14 @@ class FractalNarrative:
 
     def realised(self, episode: Episode, directive: Directive, context: EngineContext) -> Realisation:
         assert isinstance(directive, MotifDirective)
-        words = content_words(directive.motif) | {head_noun(directive.motif)}
+        noun = head_noun(directive.motif)
+        words = content_words(head_phrase(directive.motif))
         parts = []
         for placement in directive.placements:
             found = [
                 line
                 for line, e in lines(episode, placement.scene)
-                if any(mentions(e.text, word) for word in words)
+                if mentions(e.text, noun) or len(words & content_words(e.text)) >= 2
             ]
             if placement.role == "inverted":
                 found = [line for line in found if _TURNED.search(line.text)]

@@ -112,6 +112,8 @@ def _touches(directive: Directive) -> Iterator[Touch]:
         case SetupDirective():
             for setup in directive.setups:
                 yield Touch("pair", setup.what, setup.plant, setup.payoff)
+        case GenreDirective():
+            yield Touch("convention", directive.omen, directive.early, directive.late)
         case HorrorDirective():
             yield Touch("cue", directive.cue, directive.early, directive.late)
         case MysteryDirective():

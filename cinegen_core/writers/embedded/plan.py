@@ -75,6 +75,7 @@ class Situation:
     played: frozenset[str]
     ended: frozenset[str]
     seed: int = 0
+    direction: str = ""
     loose: bool = False
 
     def needed(self, needs: tuple[str, ...]) -> tuple[str, ...]:
@@ -203,6 +204,7 @@ def _weight(  # noqa: C901 - flat: one consideration after the other
         weight *= 0.08 if situation.number == 1 else (1.6 if last else 0.8)
     if not any(is_knowledge(t) or "@" in t for t in scene.gives):
         weight *= 0.6
+    weight *= _asked_for(series, scene, situation.direction)
     for genre in genres:
         weight *= GENRE_KINDS.get(genre, {}).get(scene.kind, 1.0)
     wanted = 3.0 + 4.5 * (len(chain) + (1 if opening else 0)) / max(1, slots)

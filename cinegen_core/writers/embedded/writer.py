@@ -94,7 +94,12 @@ class EmbeddedWriter:
         if opening:
             truths = truths.after(opening.choice.gives)
         situation = Situation(
-            request.number, truths, frozenset(memory.played), frozenset(memory.ended), request.seed
+            request.number,
+            truths,
+            frozenset(memory.played),
+            frozenset(memory.ended),
+            request.seed,
+            request.direction,
         )
         drawn = Chance(f"{request.bible.title}|{request.number}|{request.direction}|{memory.ending}")
         words = WORDS_PER_MINUTE * request.minutes
