@@ -275,7 +275,7 @@ class Composer:
         parts = [first] if first else []
         if not place.interior:
             weather = self.scribe.pool("weather", self.work.series.cards.weather, segment.index)
-            if weather and segment.index in self.orders.senses:
+            if weather and segment.index in self.orders.senses and not _has_weather(segment):
                 parts.insert(0, weather)
         if segment.index in self.orders.senses:
             senses = [("sounds", place.sounds), ("smells", place.smells)]
@@ -626,6 +626,20 @@ class Composer:
             last_place=plan.scenes[-1].place,
             runner=self.ledger.runner,
         )
+
+
+_WEATHER = re.compile(
+    r"\b(rain\w*|wind\w*|snow\w*|fog\w*|mist\w*|sun\w*|storm\w*|hail|frost\w*|gust\w*|drizzl\w+|thunder|bright|breeze|calm)\b",
+    re.IGNORECASE,
+)
+
+
+def _has_weather(segment: Segment) -> bool:
+    """Whether the scene brings its own weather."""
+    return any(
+        turn.who is None and _WEATHER.search(option.text)
+        for beat in segment.beats for variant in beat.variants for turn in variant for option in turn.options
+    )  # fmt: skip
 
 
 def _due(touches: Sequence[Element], place: int, places: int) -> list[Element]:

@@ -212,6 +212,23 @@ def _weight(  # noqa: C901 - flat: one consideration after the other
     return weight
 
 
+def _asked_for(series: Series, scene: PlayableScene, direction: str) -> float:
+    """How much a note to the writers speaks for a scene: by the people, the places and the secret that it names."""
+    if not direction:
+        return 1.0
+    words = content_words(direction)
+    weight = 1.0
+    for key in scene.people:
+        weight *= 3.0 if content_words(series.people[key].name) & words else 1.0
+    places = [series.cards.places[key] for key in scene.places]
+    if len(places) < len(series.cards.places) and any(content_words(p.location) & words for p in places):
+        weight *= 3.0
+    fact = series.cards.facts.get(scene.fact)
+    if fact is not None and content_words(fact.thing) & words:
+        weight *= 3.0
+    return weight
+
+
 def _place(
     series: Series, scene: PlayableScene, avoid: Sequence[str], seen: Sequence[str], chance: Chance
 ) -> str:

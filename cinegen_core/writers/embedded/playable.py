@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from cinegen_core.engines.genre.romance_chemistry import drawn_to
 from cinegen_core.writers.embedded.cards import Series
 from cinegen_core.writers.embedded.notation import ChoiceScript, EndingScript, SceneScript, Script, split
 
@@ -173,6 +174,14 @@ def castings(series: Series, fact: str) -> Iterator[Roles]:
             yield Roles(people, fact)
 
 
+def _close(series: Series, roles: Roles) -> bool:
+    """Whether A and H are the two of a romance: the protagonist, and whoever's secret or want is about them."""
+    lead = series.protagonist
+    fond = drawn_to(series.bible, lead.cue)
+    pair = {series.people[roles.people[r]].cue for r in ("A", "H")}
+    return pair == {lead.cue, fond} if fond else lead.cue in pair
+
+
 def library_repertoire(series: Series, library: Script, genres: frozenset[str]) -> Repertoire:
     scenes: list[PlayableScene] = []
     endings: list[PlayableEnding] = []
@@ -181,6 +190,8 @@ def library_repertoire(series: Series, library: Script, genres: frozenset[str]) 
         seen: set[str] = set()
         for roles in castings(series, fact):
             for script in library.scenes:
+                if script.kind == "near" and not _close(series, roles):
+                    continue
                 if not _suits(script.head, secret, genres) or any(w not in roles.people for w in script.who):
                     continue
                 used = _only_used(script, roles)
