@@ -46,7 +46,9 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as data, sync_playwright() as playwright:
         environ = {**os.environ, "CINEGEN_DATA_DIR": data, "PYTHONUNBUFFERED": "1"}
         command = [sys.executable, "-m", "cinegen_core", "studio", "--port", str(port)]
-        with subprocess.Popen(command, cwd=ROOT, env=environ, stdout=subprocess.PIPE, text=True) as server:
+        with subprocess.Popen(  # noqa: S603 - our own command
+            command, cwd=ROOT, env=environ, stdout=subprocess.PIPE, text=True
+        ) as server:
             assert server.stdout is not None
             next(line for line in server.stdout if str(port) in line)
             try:

@@ -60,8 +60,9 @@ Name = Annotated[str, BeforeValidator(clean_text), Field(min_length=1, max_lengt
 Texts = Annotated[tuple[Text, ...], BeforeValidator(_one_to_list), Field(max_length=400)]
 
 
-_WITH_SURNAME = frozenset(
+_TITLES = frozenset(
     [
+        "the",
         "dr",
         "doctor",
         "mr",
@@ -88,10 +89,6 @@ _WITH_SURNAME = frozenset(
         "senator",
         "president",
         "nurse",
-    ]
-)
-_WITH_FIRST_NAME = frozenset(
-    [
         "sir",
         "lady",
         "lord",
@@ -109,7 +106,6 @@ _WITH_FIRST_NAME = frozenset(
         "saint",
     ]
 )
-"""How people with a title are called for short: Dr Vance, but Aunt May."""
 
 
 class World(Noun):
@@ -150,11 +146,9 @@ class Character(Noun):
         """The name that people use: the first word, past a title."""
         words = self.name.split()
         title = words[0].casefold().rstrip(".")
-        if len(words) > 2 and title in _WITH_SURNAME:
-            return f"{words[0]} {words[-1]}"
-        if len(words) > 2 and title in _WITH_FIRST_NAME:
-            return f"{words[0]} {words[1]}"
-        if title in _WITH_SURNAME | _WITH_FIRST_NAME | {"the"}:
+        if len(words) > 2 and title in _TITLES:
+            return words[1]
+        if title in _TITLES:
             return self.name
         return words[0]
 

@@ -6,9 +6,9 @@ import re
 from typing import ClassVar
 
 from cinegen_core.engines.base import Directive, EngineContext, Line, Phase, Realisation
-from cinegen_core.engines.common import by_parts, has_genre, numbered, talked
-from cinegen_core.engines.reading import lines, mentions, stem
-from cinegen_core.story import Action, Dialogue, Episode, StoryBible
+from cinegen_core.engines.common import by_parts, has_genre, talked
+from cinegen_core.engines.reading import lines
+from cinegen_core.story import Dialogue, Episode, StoryBible
 
 EXPECTATION = re.compile(
     r"\b(ought to|oughtn|should(n['’]t)? (have|be|go|say|tell|call|put|take|make|do)|supposed to|expect\w*|thought (that )?(you|he|she|they|it|I|we)\b|(always|had|I['’]d) thought|"
@@ -21,29 +21,10 @@ EXPECTATION = re.compile(
 """How people say what they expect to happen, in their own story as in any other."""
 
 
-OMENS: dict[str, tuple[str, ...]] = {
-    "mystery": ("stranger", "scream", "locksmith", "bundle", "gloves"),
-    "drama": ("suitcase", "telegram", "doctor", "quarrel", "bells"),
-    "romance": ("bouquet", "doorway", "ring", "serenade", "farewell"),
-    "comedy": ("paint", "cake", "peel", "disguise", "speech"),
-    "horror": ("scratching", "candle", "mirror", "cradle", "power"),
-    "thriller": ("watcher", "satchel", "engine", "blade", "countdown"),
-}
-"""What each genre's audience has seen before: it is set up early, and comes to something else late."""
-SIGNS: dict[str, str] = {
-    "locksmith": "keyhole", "bundle": "carpet", "telegram": "messenger", "ring": "knee", "serenade": "guitar", "farewell": "two", "paint": "tin", "peel": "peel",
-    "disguise": "moustache", "power": "lights", "watcher": "window", "countdown": "counting", "cradle": "chair", "scratching": "door", "bells": "bells",
-}  # fmt: skip
-"""The word by which an omen is seen in a script, where that is not its name."""
-
-
 class GenreDirective(Directive):
     """`twists` more than the draft in `scenes`: an expectation is voiced, and the next speech answers it otherwise."""
 
     genre: str
-    omen: str
-    early: int
-    late: int
     scenes: tuple[int, ...]
     twists: int = 2
     expected: str
@@ -81,14 +62,9 @@ class GenreMastery:
     def propose(self, context: EngineContext) -> GenreDirective:
         genre = next((g for g in _PAIRS if has_genre(context.bible, g[:5])), "drama")
         expected, delivered, forbidden = _PAIRS[genre]
-        omens = OMENS[genre]
-        scenes = [n for n, _ in numbered(context)]
         return GenreDirective(
             engine=self.name,
             genre=genre,
-            omen=omens[(context.request.seed + context.request.number) % len(omens)],
-            early=scenes[len(scenes) // 2 - 1] if len(scenes) > 1 else scenes[0],
-            late=scenes[-1],
             scenes=tuple(n for n, _ in talked(context)),
             expected=expected,
             delivered=delivered,
@@ -99,27 +75,12 @@ class GenreMastery:
         assert isinstance(directive, GenreDirective)
         found = _twists(episode, directive)
         had = _twists(context.draft.episode, directive)
-        sign = stem(SIGNS.get(directive.omen, directive.omen))
-        early = [
-            line
-            for line, e in lines(episode, directive.early)
-            if isinstance(e, Action) and mentions(e.text, sign)
-        ]
-        late = [line for line, e in lines(episode, directive.late) if isinstance(e, Action)]
-        late = [
-            line for line in late if mentions(line.text, sign) or mentions(line.text, stem(directive.omen))
-        ]
         parts: list[tuple[float, list[Line], str]] = [
-            (
-                1.0 if early and late else 0.0,
-                [*early, *late],
-                f"the {directive.omen}, set up in scene {directive.early}, another thing in {directive.late}",
-            ),
             (
                 min(1.0, max(0, len(found) - len(had)) / 2 / directive.twists),
                 found,
                 f"{directive.expected} set up, {directive.delivered} given",
-            ),
+            )
         ]
         said = [
             line

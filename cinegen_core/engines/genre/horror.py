@@ -40,7 +40,7 @@ class HorrorDirective(Directive):
     cue: str
     early: int
     late: int
-    dread: int = 3
+    dread: int = 5
     alone: str | None = None
 
 
@@ -88,22 +88,35 @@ class Horror:
         ]
         dread, had = _dread(episode), _dread(context.draft.episode)
         more = max(0, len(dread) - len(had))
+        placed = [*early, *late] if early and late else []
+        unspoken = [line for line in (*placed, *dread) if not _taken_up(episode, line)]
         return by_parts(
             self.name,
             [
                 (
-                    1.0 if early and late else 0.0,
-                    [*early, *late],
-                    f"the {directive.cue}, in scene {directive.early} and again in scene {directive.late}",
-                ),
-                (
-                    1.0 if (early or late) and not spoken else 0.0,
-                    spoken,
-                    f"the {directive.cue}, named by nobody",
+                    1.0 if placed and not spoken else min(1.0, more / directive.dread),
+                    placed or dread,
+                    f"the {directive.cue}, or what is as wrong, seen twice and named by nobody",
                 ),
                 (min(1.0, more / directive.dread), dread, f"{directive.dread} more lines of dread"),
+                (
+                    min(1.0, len(unspoken) / directive.dread) if more else 0.0,
+                    unspoken,
+                    "dread that nobody answers aloud",
+                ),
             ],
         )
+
+
+def _taken_up(episode: Episode, cue: Line) -> bool:
+    """Whether the next speech says what was seen."""
+    words = {m.casefold() for m in DREAD.findall(cue.text)}
+    following = next(
+        (e for line, e in lines(episode, cue.scene) if line.line > cue.line and isinstance(e, Dialogue)), None
+    )
+    return following is not None and any(
+        re.search(rf"\b{re.escape(w)}\b", following.text, re.IGNORECASE) for w in words
+    )
 
 
 def _dread(episode: Episode) -> list[Line]:

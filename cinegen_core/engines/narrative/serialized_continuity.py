@@ -7,7 +7,7 @@ from typing import ClassVar
 from cinegen_core.engines.base import Directive, EngineContext, Line, Phase, Realisation
 from cinegen_core.engines.common import by_parts
 from cinegen_core.engines.reading import content_words, lines
-from cinegen_core.story import Dialogue, Episode, StoryBible
+from cinegen_core.story import Episode, StoryBible
 from cinegen_core.story.model import Noun
 
 
@@ -20,7 +20,7 @@ class Learned(Noun):
 
 
 class ContinuityDirective(Directive):
-    """`callbacks`: sentences about what happened, at least one of which must be felt in scenes 1 or 2."""
+    """`callbacks`: sentences about what happened, at least one of which must be felt in the first scene."""
 
     facts: tuple[str, ...] = ()
     callbacks: tuple[str, ...] = ()
@@ -74,18 +74,10 @@ class SerializedContinuity:
             names = frozenset(w for cue in context.bible.cues() for w in content_words(cue))
             found: list[Line] = []
             words: set[str] = set()
-            spoken = 0
-            for line, element in (*lines(episode, 1), *lines(episode, 2)):
+            for line, _ in lines(episode, 1):
                 hit = (content_words(line.text) & wanted) - names
                 if hit:
                     found.append(line)
                     words |= hit
-                    spoken += isinstance(element, Dialogue) and line.scene == 1
-            parts.append(
-                (
-                    1.0 if spoken and len(words) >= 2 else 0.0,
-                    found,
-                    "the last choice at work in the first two scenes",
-                )
-            )
+            parts.append((min(1.0, len(words) / 2), found, "the last choice at work in the first scene"))
         return by_parts(self.name, parts)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from cinegen_core.engines.reading import content_words
 from cinegen_core.engines.world.world_building import SMELL
 from cinegen_core.story import (
     Action,
@@ -176,6 +177,8 @@ class Composer:
         )
         self.scribe = Scribe(work.series, orders, work.chance, self.ledger)
         self.truths = self._truths_before()
+        self.granted: set[str] = set()
+        self.last = 1
 
     def _truths_before(self) -> Truths:
         truths = Truths(frozenset(self.work.memory.tokens))
@@ -278,10 +281,8 @@ class Composer:
             if weather and segment.index in self.orders.senses and not _has_weather(segment):
                 parts.insert(0, weather)
         if segment.index in self.orders.senses:
-            senses = [("sounds", place.sounds), ("smells", place.smells)]
-            if segment.index % 2:
-                senses.reverse()
-            for name, options in senses:
+            senses = [("smells", place.smells), ("sounds", place.sounds)]
+            for name, options in senses[:1] if segment.index == min(2, self.last) else senses[1:]:
                 line = self.scribe.pool(f"{name}:{segment.place}", options, segment.index)
                 if line:
                     line = line if line.endswith((".", "!", "?")) else line + "."
@@ -327,6 +328,9 @@ class Composer:
             for position, pick in enumerate(picks):
                 if segment.index in self.orders.background:
                     body += self._background(segment, position, len(picks))
+                if len(picks) == 1:
+                    body += [*early, *pick.elements, *late]
+                    continue
                 body += _due(early, position - 1, len(picks) - 1)
                 body += _due(late, len(picks) - 1 - position, len(picks) - 1)
                 body += pick.elements
@@ -356,7 +360,7 @@ class Composer:
         return found
 
     def _background(self, segment: Segment, position: int, length: int) -> list[Element]:
-        """Somebody outside the cast: comes early, does something, goes before the end."""
+        """Somebody outside the cast: comes early, and goes before the end."""
         cards = [b for b in self.work.series.cards.background if not b.at or segment.place in b.at]
         if not cards:
             return []
@@ -369,8 +373,8 @@ class Composer:
             return [Action(text=card.enters)]
         if position == length - 1:
             self.ledger.pools["bg|" + card.who] = self.ledger.pools.get("bg|" + card.who, 0) + 1
-            return [Action(text=card.leaves)]
-        return [Action(text=card.business)] if position == length // 2 and length > 4 else []
+            return [Action(text=f"{card.business} {card.leaves}" if length < 5 else card.leaves)]
+        return []
 
     def _touches(self, segment: Segment, played: set[str], *, late: bool) -> list[Element]:
         """Wishes that need no written beat: a motif's touch, the next step of the running joke, a silence, a set-up."""
@@ -390,6 +394,8 @@ class Composer:
                 found.append(Action(text=steps[self.ledger.runner]))
                 self.ledger.runner += 1
         for touch in self.orders.touches:
+            if touch.section in self.granted:
+                continue  # a written beat of this kind is played already
             if (segment.index, late) in ((touch.early, False), (touch.late, True)):
                 found += self._touch(touch, "late" if late else "early", segment)
         if self.orders.wants(segment.index, "pause") and "pause" not in played and late:
@@ -466,7 +472,8 @@ class Composer:
                 options.remove(hook)
         return []
 
-    def _cliff(self, ending: PlayableEnding, segment: Segment) -> list[Element]:
+    def _cliff(self, ending: PlayableEnding, segment: Segment, scene: Scene) -> list[Element]:
+        """What happens at the end, and a look at what the choices are about where it has not been seen yet."""
         stage = Segment(
             segment.index, (), ending.roles, ending.people, segment.place, segment.time, True, segment.fact
         )
@@ -477,7 +484,12 @@ class Composer:
         )
         if self.orders.anchored_choices:
             speak = Stage(self.work.series, ending.roles, segment.place)
-            images = [speak.fill(c.script.image) for c in ending.choices if c.script.image]
+            seen = content_words(" ".join(e.text for e in (*scene.elements, *found)))
+            images = [
+                image
+                for choice in ending.choices
+                if choice.script.image and not content_words(image := speak.fill(choice.script.image)) & seen
+            ]
             if images:
                 found.append(
                     Action(text=" ".join(i if i.endswith((".", "!", "?")) else i + "." for i in images))
@@ -541,6 +553,8 @@ class Composer:
         work, plan, series = self.work, self.work.plan, self.work.series
         parts = segments(plan)
         chosen = self._selected(parts)
+        self.last = len(parts)
+        self.granted = {beat.kind for kept in chosen.values() for beat in kept if beat.optional}
         scenes = []
         for segment in parts:
             hook = self._hook(segment) if segment.index == 1 else []
@@ -548,7 +562,7 @@ class Composer:
             self.truths = self.truths.after(self._gives(segment))
             scenes.append(scene)
         last = parts[-1]
-        cliff = self._cliff(plan.ending, last)
+        cliff = self._introduce(self._cliff(plan.ending, last, scenes[-1]), last)
         scenes[-1] = scenes[-1].model_copy(
             update={"elements": (*scenes[-1].elements, *_seam(scenes[-1].elements, cliff))}
         )

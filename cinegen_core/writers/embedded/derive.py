@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from cinegen_core.engines.reading import manner_of
+from cinegen_core.engines.reading import content_words, head_noun, manner_of, mentions
 from cinegen_core.story import Character, Location, StoryBible
 from cinegen_core.writers.embedded.cards import (
     BackgroundCard,
@@ -33,13 +33,14 @@ _PLACE_KINDS = (
     ("ward", r"hospital|\bward\b|clinic|surgery|infirmary|sick ?bay|morgue|asylum"),
     ("school", r"\bschool|classroom|university|college|lecture|library|archive"),
     ("workshop", r"workshop|garage|factory|engine|laborator|\blab\b|forge|studio|mill\b|mine\b|greenhouse|warehouse|barn|control room"),
-    ("stage", r"theat|stage|backstage|dressing room|concert|hall\b|church|chapel|temple|court ?room|arena"),
+    ("stage", r"theat|\bstage|backstage|dressing room|concert"),
     ("shop", r"shop|store\b|market|counter|stall|supermarket|salon|bank\b|reception|lobby"),
     ("outdoors", r"forest|wood|field|beach|mountain|lake|river|desert|hill|moor|cliff|island|garden|farm|graveyard|cemetery|camp|cave|swamp|meadow|park\b"),
     ("street", r"street|alley|road|square|bridge|roof|yard|quay|station|plaza|courtyard|parking|gate|wall\b|platform"),
     ("home", r"home|house|flat|bedroom|living|apartment|attic|cellar|basement|bathroom|porch|cottage|cabin|castle|palace|villa|hut|nursery|dining|parlou?r|hotel|room"),
-    ("office", r"."),
+    ("office", r"office|study|bureau|reception|station|headquarters|dispatch|counting"),
 )  # fmt: skip
+_OUTSIDE = frozenset(("boat", "vehicle", "outdoors", "street"))
 _TELLS = {
     "terse": ("looks at the floor before answering", "does up a zip that is already done up", "moves a pen an inch to the left", "stands with both hands in one pocket"),
     "talker": ("talks with one hand and stops it with the other", "folds a piece of paper in half, and in half again", "touches a sleeve to make a point", "looks for a chair and does not take it"),
@@ -64,12 +65,12 @@ _CONVENTIONS = {
 
 
 def place_kind(location: Location) -> str:
+    """A kind of place that the library has lines for; "" for an interior that its name does not tell."""
     name = location.name.casefold()
-    for text in (name, f"{name} {location.look} {location.activity}".casefold()):
-        for kind, pattern in _PLACE_KINDS[:-1]:
-            if re.search(pattern, text):
-                return kind
-    return "office" if location.interior else "street"
+    for kind, pattern in _PLACE_KINDS:
+        if (location.interior or kind in _OUTSIDE) and re.search(pattern, name):
+            return kind
+    return "" if location.interior else "outdoors" if re.search(r"yard|garden|field", name) else "street"
 
 
 def _split_sentences(text: str) -> list[str]:
@@ -148,17 +149,28 @@ def _with_article(name: str) -> str:
     )  # fmt: skip
 
 
-def _motifs(bible: StoryBible) -> dict[str, MotifCard]:
+def _motifs(bible: StoryBible, places: dict[str, PlaceCard]) -> dict[str, MotifCard]:
+    """Motifs are seen where the bible's own words put them, else in the first place only."""
+    texts = {place.location: f"{place.location} {' '.join(place.ambience)}" for place in places.values()}
     cards = {}
     for index, name in enumerate(bible.motifs):
         thing = _with_article(name)
         there = thing[:1].upper() + thing[1:]
+        noun = head_noun(name)
+        own = {
+            location.name: f"{location.name} {location.look} {location.activity}"
+            for location in bible.locations
+        }
+        at = next(
+            (key for key, p in places.items() if mentions(own.get(p.location, texts[p.location]), noun)),
+            next(iter(places)),
+        )
         cards[f"motif{index}"] = MotifCard(
             name=name,
+            at=at,
             touches=(
-                f"In the corner of the room: {thing}.", f"Both of them look at {thing}, and neither says why.", f"{there}, where it can be seen.",
-                f"A hand rests next to {thing}.", f"Something has been put in front of {thing}.", f"Between them, {thing}.",
-                f"The light falls on {thing}.", f"Somebody has touched {thing} since last time.",
+                f"Both of them look at {thing}, and neither says why.", f"A hand comes to rest next to {thing}.",
+                f"Something has been put in front of {thing}.", f"Somebody has moved {thing}, not far.",
             ),
             inverted=(f"{there} is not where it was.", f"Somebody has turned {thing} to the wall."),
         )  # fmt: skip
@@ -263,11 +275,15 @@ def derive_series(bible: StoryBible, library: Script) -> Series:
     lead = next((k for k, c in keys.items() if c.want), next(iter(keys)))
     locations, places = _places(bible, stock, [(k, c.short) for k, c in keys.items()])
     holders = [k for k, c in keys.items() if c.secret] or [k for k in keys if k != lead][:1]
-    holders.sort(key=lambda k: k == lead)
+    told = content_words(f"{bible.premise} {' '.join(bible.threads)}") - {
+        w for c in bible.characters for w in content_words(c.name)
+    }
+    central = {k: len(told & content_words(keys[k].secret)) for k in holders}
+    holders.sort(key=lambda k: (k == lead, -central[k]))
     facts: dict[str, FactCard] = {}
     props: dict[str, PropCard] = {}
     for index, key in enumerate(holders):
-        order = 1 + index // 2 if key != lead else 2
+        order = 4 if key == lead else 1 if index == 0 or central[key] else 2
         name = f"{key}-secret"
         facts[name], prop = _fact(bible, keys[key], key, keys, lead, order, stock)
         if prop is not None:
@@ -290,7 +306,7 @@ def derive_series(bible: StoryBible, library: Script) -> Series:
         facts=facts,
         props=props,
         places=places,
-        motifs=_motifs(bible),
+        motifs=_motifs(bible, places),
         background=_background(stock, places),
         rules={
             f"rule{i}": RuleCard(

@@ -112,8 +112,6 @@ def _touches(directive: Directive) -> Iterator[Touch]:
         case SetupDirective():
             for setup in directive.setups:
                 yield Touch("pair", setup.what, setup.plant, setup.payoff)
-        case GenreDirective():
-            yield Touch("convention", directive.omen, directive.early, directive.late)
         case HorrorDirective():
             yield Touch("cue", directive.cue, directive.early, directive.late)
         case MysteryDirective():
@@ -158,6 +156,9 @@ def orders_from(directives: Sequence[Directive], work: Work, first: Sequence[Dir
         background=(life.scene,) if isinstance(life, LifeDirective) else (),
         words=int(WORDS_PER_MINUTE * work.request.minutes) if CanvasDirective in by_type else None,
         rising=TensionDirective in by_type,
+        twists=GenreDirective in by_type,
+        dread=HorrorDirective in by_type,
+        closeness=RomanceDirective in by_type,
         terms=frozenset(language.terms) if isinstance(language, LanguageDirective) else frozenset(),
         fast=pacing.fast if isinstance(pacing, PacingDirective) else None,
         slow=pacing.slow if isinstance(pacing, PacingDirective) else None,

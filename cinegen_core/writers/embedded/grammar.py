@@ -335,19 +335,28 @@ def forms(
     return result
 
 
+_SUBJECTS = r"(I|you|he|she|it|they|we|that|this|there)"
+_HAD_BEFORE = (
+    r"(?:better|been|had|done|gone|got|seen|said|told|known|come|left|made|taken|given|kept|thought|heard|found|lost|put|never|always|already|just|only|"
+    r"a|an|the|no|to|my|your|his|her|its|our|their|some|any|one|two|three|\w+ed|\w+[^s\W]s)\b"
+)
 _EXPANSIONS = (
+    (rf"\b([Cc])an't {_SUBJECTS}\b", r"\1an \2 not"), (rf"\b([Ww])on't {_SUBJECTS}\b", r"\1ill \2 not"),
     (r"\b([Cc])an't\b", r"\1annot"), (r"\b([Ww])on't\b", r"\1ill not"), (r"\b([Ss])han't\b", r"\1hall not"),
-    (r"\b(Is|Are|Was|Were|Do|Does|Did|Have|Has|Could|Would|Should|is|are|was|were|do|does|did|have|has|could|would|should)n't (I|you|he|she|it|they|we)\b", r"\1 \2 not"),
-    (r"n't\b", " not"), (r"\bI'm\b", "I am"), (r"\b([Yy]ou|[Tt]hey|[Ww]e)'re\b", r"\1 are"),
-    (r"\b(I|[Yy]ou|[Tt]hey|[Ww]e)'ve\b", r"\1 have"), (r"\b(I|[Yy]ou|[Hh]e|[Ss]he|[Ii]t|[Tt]hey|[Ww]e|[Tt]hat)'ll\b", r"\1 will"),
-    (r"\b([Ii]t|[Tt]hat|[Ww]hat|[Ww]ho|[Tt]here|[Hh]ere|[Hh]e|[Ss]he)'s (?=(been|got|gone|had|done|seen|taken|left|come|made)\b)", r"\1 has "),
+    (rf"\b([Ii]s|[Aa]re|[Ww]as|[Ww]ere|[Dd]o|[Dd]oes|[Dd]id|[Hh]ave|[Hh]as|[Cc]ould|[Ww]ould|[Ss]hould|[Mm]ust|[Hh]ad)n't {_SUBJECTS}\b", r"\1 \2 not"),
+    (r"\b[Aa]in't\b", "is not"), (r"n't\b", " not"), (r"\bI'm\b", "I am"), (r"\b([Yy]ou|[Tt]hey|[Ww]e)'re\b", r"\1 are"),
+    (r"\b(I|[Yy]ou|[Tt]hey|[Ww]e|[Cc]ould|[Ww]ould|[Ss]hould|[Mm]ight|[Mm]ust)'ve\b", r"\1 have"),
+    (r"\b(I|[Yy]ou|[Hh]e|[Ss]he|[Ii]t|[Tt]hey|[Ww]e|[Tt]hat|[Tt]here|[Ww]ho)'ll\b", r"\1 will"),
+    (r"\b([Hh]e|[Ss]he|[Ww]ho)'s (?=(?:been|got|gone|had|done|seen|taken|come|made|given|kept|told|said|brought|found|lost|put|never been)\b)", r"\1 has "),
+    (r"\b([Ii]t|[Tt]hat|[Ww]hat|[Tt]here|[Hh]ere)'s (?=(?:been|got|had)\b)", r"\1 has "),
     (r"\b([Ii]t|[Tt]hat|[Ww]hat|[Ww]ho|[Tt]here|[Hh]ere|[Hh]e|[Ss]he|[Ww]here|[Hh]ow)'s\b", r"\1 is"),
-    (r"\b(I|[Yy]ou|[Hh]e|[Ss]he|[Tt]hey|[Ww]e)'d (?=(been|had|done|gone|got|seen|said|told|known|come|left|better|\w+ed)\b)", r"\1 had "),
-    (r"\b(I|[Yy]ou|[Hh]e|[Ss]he|[Tt]hey|[Ww]e|[Ii]t)'d\b", r"\1 would"),
+    (rf"\b(I|[Yy]ou|[Hh]e|[Ss]he|[Tt]hey|[Ww]e|[Ww]ho)'d (?={_HAD_BEFORE})", r"\1 had "),
+    (r"\b(I|[Yy]ou|[Hh]e|[Ss]he|[Tt]hey|[Ww]e|[Ii]t|[Tt]hat|[Tt]here|[Ww]ho)'d\b", r"\1 would"),
 )  # fmt: skip
 
 
 def expand_contractions(text: str) -> str:
+    """Full forms in place of contractions, as a formal speaker would have them."""
     for pattern, replacement in _EXPANSIONS:
         text = re.sub(pattern, replacement, text)
     return text

@@ -43,6 +43,9 @@ class Orders:
     motif: str = ""
     words: int | None = None
     rising: bool = False
+    twists: bool = False
+    dread: bool = False
+    closeness: bool = False
     terms: frozenset[str] = frozenset()
     fast: int | None = None
     slow: int | None = None

@@ -6,6 +6,9 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from cinegen_core.engines.format.genre_mastery import EXPECTATION
+from cinegen_core.engines.genre.horror import DREAD
+from cinegen_core.engines.genre.romance_chemistry import ADMISSION, TOUCH
 from cinegen_core.engines.reading import content_words, is_formal, tension
 from cinegen_core.story import Action, Dialogue, Scene
 from cinegen_core.writers.embedded.cards import Person, Series
@@ -172,6 +175,13 @@ class Scribe:
                 score += (0.8 if segment.last else -0.3) * tension(
                     Scene(slugline="", seconds=0, elements=elements)
                 )
+            if self.orders.twists:
+                score += 0.35 * sum(bool(EXPECTATION.search(e.text)) for e in elements)
+            if self.orders.dread:
+                score += 0.3 * sum(bool(DREAD.search(e.text)) for e in elements if isinstance(e, Action))
+            if self.orders.closeness:
+                score += 0.3 * sum(bool(TOUCH.search(e.text)) for e in elements if isinstance(e, Action))
+                score += 0.2 * sum(bool(ADMISSION.search(e.text)) for e in spoken)
             if self.orders.terms:
                 score += 0.45 * len(content_words(" ".join(e.text for e in spoken)) & self.orders.terms)
             if spoken and self.orders.fast == segment.index:

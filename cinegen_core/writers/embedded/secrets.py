@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from cinegen_core.story import Character
 from cinegen_core.writers.embedded.grammar import PRONOUNS
@@ -10,9 +11,9 @@ from cinegen_core.writers.embedded.grammar import PRONOUNS
 _KINDS: tuple[tuple[str, str], ...] = (
     ("uncanny", r"ghost|haunt|curse|demon|spirit|vampire|werewol|witch|immortal|the dead|from the dead|possess|inhuman|not human|time travel|hears voices|monster"),
     ("kinship", r"\b(is|was) (\w+'s|the|his|her|their) (real |secret |biological |long-lost |twin |half-)*(father|mother|son|daughter|brother|sister|twin|child|wife|husband|heir)|adopted|birth (mother|father)|half-(brother|sister)|bigam|already married|gave up a (child|baby)"),
-    ("sickness", r"\b(ill|sick|dying|cancer|tumou?r|dementia|memory|blind|deaf|sight|heart condition|diagnos|terminal|pregnan|addict|alcoholi|drinks? again|pills)\b"),
+    ("sickness", r"\b(ill|sick|dying|cancer|tumou?r|dementia|memory|blind|deaf|sight|heart condition|diagnos|terminal|pregnan|losing (?:his|her|their|the) (?:sight|hearing|memory|voice|mind)|(?:going )?deaf|addict|alcoholi|drinks? again|pills)\b"),
     ("debt", r"\b(owes?|debts?|gambl\w+|bankrupt\w*|loan\w*|broke|mortgag\w+|lender|insolven\w+|pawned)\b"),
-    ("pretence", r"pretend|imperson|pos(es|ing) as|fak(e|ed|es|ing)|forg(e|ed|es|ing)|not who|false name|real name|alias|lied about|lies about|invent(s|ed)|made up|do(es)? not exist|don't exist|never (went|qualified|studied|was a)|undercover|ghost-?writ|plagiari|disguis"),
+    ("pretence", r"pretend|imperson|pos(es|ing) as|fak(e|ed|es|ing)|anonymous|forg(e|ed|es|ing)|not who|false name|real name|alias|lied about|lies about|invent(s|ed)|made up|do(es)? not exist|don't exist|never (went|qualified|studied|was a)|undercover|ghost-?writ|plagiari|disguis"),
     ("love", r"in love|loves?\b|affair|kiss|slept with|sleeping with|crush|married|feelings for|engaged"),
     ("theft", r"\b(stole|steals|stealing|stolen|embezzl\w+|took|skim\w*|shoplift\w*|swindl\w+|smuggl\w+|pockets?|robbed|siphon\w*|fiddl\w+)\b"),
     ("crime", r"\b(kill\w*|murder\w*|hit (a|the|somebody|someone)|ran (over|down)|poison\w*|burn\w*|fire|arson|hurt|pushed|drown\w*|let .{3,40} die|caused|accident|blackmail\w*|sabotag\w+|betray\w*|framed|attacked|shot|stabbed|drove|bribe\w*)\b"),
@@ -25,20 +26,107 @@ _KINDS: tuple[tuple[str, str], ...] = (
 
 _FALLBACK_THING = {
     "uncanny": "what came back", "kinship": "the family business", "sickness": "the illness", "debt": "the debt",
-    "pretence": "the pretence", "love": "the affair", "theft": "the theft", "crime": "that night", "deal": "the deal",
-    "leaving": "the plan to go", "failure": "the failure", "knowledge": "that night", "keepsake": "the hiding place",
+    "pretence": "the pretence", "love": "the affair", "theft": "the theft", "crime": "what happened on Friday night", "deal": "the deal",
+    "leaving": "the plan to go", "failure": "the failure", "knowledge": "what happened on Friday night", "keepsake": "the hiding place",
 }  # fmt: skip
 
 _STOP = (
     r"(?=\s+(?:of|from|in|on|at|to|who|whom|whose|that|which|and|with|for|before|after|by|called|named|under|into|when|while|because|but|or|is|was|were|"
-    r"has|had|have|behind|until|during|about|against|near|over|since|without|instead|every|pretending|so|as|through|out|off|up|across|die|drown|fall|burn|go|down|alone|behind|again|instead|twice|once|last|three|two)\b|[.,;:]|$)"
+    r"has|had|have|behind|she|he|they|we|you|until|during|about|against|near|over|since|without|instead|every|pretending|so|as|through|out|off|up|across|die|drown|fall|burn|go|down|alone|behind|again|instead|twice|once|last|three|two)\b|[.,;:]|$)"
 )
 _DETERMINED = re.compile(
-    r"\b(?:the|a|an|his|her|their|some|two|three|four|five|several|this|that|[A-Z]\w+'s)\s+((?:[a-z][a-z'-]*\s+){0,3}?[a-z][a-z'-]*)"
+    r"\b(?:the|a|an|his|her|their|some|every|each|two|three|four|five|several|this|that|[A-Z]\w+'s)\s+((?:[a-z][a-z'-]*\s+){0,3}?[a-z][a-z'-]*)"
     + _STOP
 )
 _BARE_PLURAL = re.compile(
     r"\b\w+(?:s|ed|ing|d|t|k|e)\s+(?:out\s+|up\s+|off\s+)?((?:[a-z][a-z-]*\s+)?[a-z]{3,}s)" + _STOP
+)
+_PEOPLE = frozenset(
+    [
+        "mother",
+        "father",
+        "sister",
+        "brother",
+        "son",
+        "daughter",
+        "husband",
+        "wife",
+        "man",
+        "woman",
+        "friend",
+        "person",
+        "boss",
+        "uncle",
+        "aunt",
+        "cousin",
+        "neighbour",
+        "neighbor",
+        "colleague",
+        "partner",
+        "captain",
+        "shark",
+        "doctor",
+        "nurse",
+        "officer",
+        "detective",
+        "inspector",
+        "teacher",
+        "priest",
+        "vicar",
+        "king",
+        "queen",
+        "prince",
+        "stranger",
+        "rival",
+        "ex",
+        "lover",
+        "mistress",
+        "girl",
+        "boy",
+        "kid",
+        "baby",
+        "child",
+        "dog",
+        "cat",
+        "patient",
+        "client",
+        "witness",
+        "victim",
+        "killer",
+        "murderer",
+        "thief",
+        "cop",
+        "policeman",
+        "police",
+        "gang",
+        "mob",
+        "army",
+        "navy",
+        "nobody",
+        "everybody",
+        "family",
+        "parents",
+        "children",
+        "listener",
+        "reporter",
+        "owner",
+        "manager",
+        "singer",
+        "actor",
+        "soldier",
+        "sailor",
+        "pilot",
+        "driver",
+        "guard",
+        "guest",
+        "tenant",
+        "landlord",
+        "student",
+        "pupil",
+        "intern",
+        "choir",
+        "crew",
+    ]
 )
 _NOT_THINGS = frozenset(
     [
@@ -53,26 +141,11 @@ _NOT_THINGS = frozenset(
         "year",
         "years",
         "time",
+        "times",
         "life",
         "way",
-        "mother",
-        "father",
-        "sister",
-        "brother",
-        "son",
-        "daughter",
-        "wife",
-        "husband",
-        "man",
-        "woman",
-        "friend",
-        "friends",
-        "people",
-        "person",
         "job",
-        "one",
         "self",
-        "own",
         "past",
         "truth",
         "world",
@@ -88,16 +161,11 @@ _NOT_THINGS = frozenset(
         "fact",
         "while",
         "bit",
-        "nobody",
-        "everybody",
+        "one",
         "others",
+        "other",
         "thing",
         "things",
-        "listener",
-        "listeners",
-        "family",
-        "parents",
-        "child",
         "side",
         "start",
         "beginning",
@@ -109,15 +177,51 @@ _NOT_THINGS = frozenset(
         "this",
         "always",
         "less",
-        "boss",
-        "uncle",
-        "aunt",
-        "cousin",
-        "neighbour",
-        "neighbor",
-        "colleague",
-        "partner",
+        "company",
+        "government",
+        "city",
+        "town",
+        "village",
         "best",
+        "people",
+        "person",
+        "us",
+        "them",
+        "way",
+        "part",
+        "reason",
+        "money's",
+        "nothing",
+        "something",
+        "everything",
+        "reads",
+    ]
+)
+_ING_NOUNS = frozenset(
+    [
+        "building",
+        "painting",
+        "ring",
+        "wedding",
+        "king",
+        "recording",
+        "drawing",
+        "landing",
+        "wing",
+        "spring",
+        "string",
+        "evening",
+        "morning",
+        "hearing",
+        "earring",
+        "necklace",
+        "clearing",
+        "savings",
+        "setting",
+        "briefing",
+        "meeting",
+        "hiding",
+        "sighting",
     ]
 )
 
@@ -134,33 +238,62 @@ def kind_of_secret(text: str) -> str:
 
 
 def thing_of(text: str, kind: str) -> str:
-    """The noun that people would call the secret by, with its article: "the tape"."""
+    """What people would call the secret, as a noun with its article: "the tape", "the sale of the building"."""
     named = re.search(r"\b(?:called|named)\s+([A-Z][\w-]+)", text)
     if named and kind == "pretence":
         return named.group(1)
+    if kind == "debt" and (
+        amount := re.search(r"\b((?:\w+[ -])?(?:hundred|thousand|million)|[\d,.]{3,})\b", text)
+    ):
+        return f"the {amount.group(1)}"
+    if event := re.search(
+        r"\b(accident|fire|crash|drowning|robbery|explosion|murder|affair|divorce|wedding)\b", text
+    ):
+        return f"the {event.group(1)}"
+    nouns = list(_nouns(text))
+    plain = next((noun for noun, person in nouns if not person), None)
+    if kind == "keepsake" and nouns:
+        return f"the {nouns[0][0]}"
+    if plain is None or (kind == "knowledge" and nouns[0][1]):
+        someone = next((noun for noun, person in nouns if person), None)
+        if someone and kind in ("crime", "knowledge"):
+            return f"what happened to the {someone}"
+        return _FALLBACK_THING[kind]
+    if kind == "deal" and re.search(r"\b(sold|sells?|selling)\b", text):
+        return f"the sale of the {plain}"
+    return f"the {plain}"
+
+
+def _nouns(text: str) -> Iterator[tuple[str, bool]]:
+    """Nouns in order with a word before them, and whether they are people."""
     after_verb = " ".join(text.split()[1:])
     for match in (
         *_DETERMINED.finditer(text),
         *_BARE_PLURAL.finditer("v " + after_verb),
         *_BARE_PLURAL.finditer(text),
     ):
+        words = re.split(r"\b(?:the|a|an|his|her|their|some)\s+", match.group(1))[-1].split()
         words = [
             w
-            for w in match.group(1).split()
-            if w not in ("own", "late", "other", "same", "whole", "real", "first", "last")
+            for w in words
+            if w not in ("own", "late", "other", "same", "whole", "real", "first", "last", "every")
         ]
         if (
             not words
-            or words[-1] in _NOT_THINGS
-            or words[-1].rstrip("s") in _NOT_THINGS
-            or words[-1].endswith("ing")
             or words[-1].endswith("ly")
+            or (words[-1].endswith("ing") and words[-1] not in _ING_NOUNS)
         ):
             continue
-        if any(w in _NOT_THINGS and w != "family" for w in words[:-1]):
+        head = words[-1]
+        if head in _NOT_THINGS or head.rstrip("s") in _NOT_THINGS:
+            continue
+        if any(w in _NOT_THINGS or w in _PEOPLE for w in words[:-1]):
             words = words[-1:]
-        return "the " + " ".join(words[-2:])
-    return _FALLBACK_THING[kind]
+        kept = words[-3:] if any(w.endswith("'s") for w in words[-3:-1]) else words[-2:]
+        yield (
+            " ".join(kept),
+            head in _PEOPLE or head.rstrip("s") in _PEOPLE or head.endswith(("master", "keeper")),
+        )
 
 
 def mark_others(
