@@ -121,10 +121,10 @@ def speaker_identification(lines: Sequence[tuple[str, str]]) -> tuple[float, flo
 _FAULTS: tuple[tuple[str, str], ...] = (
     ("an open slot", r"[{}<>]"),
     ("a space before a stop", r"\s[,.;:?!](?!\.)"),
-    ("'a' before a vowel", r"\b[Aa] (?:[aei]|o(?!ne\b|nce\b)|u(?!n[ai]|s|t|r|ku))"),
+    ("'a' before a vowel", r"(?:\ba|^A|[.?!] A) (?:[aei]|o(?!ne\b|nce\b|f\b)|u(?!n[ai]|s|t|r|ku))"),
     ("two full stops", r"(?<!\.)\.\.(?!\.)"),
-    ("stops that clash", r",\.|\?\.|!\.|\.,"),
-    ("'I' with a verb that does not agree", r"\bI (?:is|are|has)\b"),
+    ("stops that clash", r",\.|\?\.|!\.|(?<![A-Z])\.,"),
+    ("'I' with a verb that does not agree", r"(?<!and )(?<!or )\bI (?:is|are|has)\b"),
 )
 """What is wrong in any line."""
 _IN_DESCRIPTION: tuple[tuple[str, str], ...] = (

@@ -22,7 +22,7 @@ from cinegen_core.writers.embedded.tokens import Truths
         ("signed the sale of the station three weeks ago", "deal", "the sale"),
         ("reads out letters from listeners who do not exist", "pretence", "the letters"),
         ("rings in every night pretending to be an old woman called Maureen", "pretence", "Maureen"),
-        ("owes forty thousand to a loan shark", "debt", "the loan shark"),
+        ("owes forty thousand to a loan shark", "debt", "the forty thousand"),
         ("is dying of cancer", "sickness", "the illness"),
         ("knows who burned down the mill", "knowledge", "the mill"),
         ("stole the crown jewels", "theft", "the crown jewels"),

@@ -41,6 +41,9 @@ MOST_WORDS_PER_MINUTE = 226
 FRAME_WORDS = 150.0
 """What places, people's first appearances, the cliff and small touches come to, about."""
 
+MOST_IN_A_SCENE = 4
+"""Optional beats in one scene: more of them, and a scene circles instead of going on."""
+
 URGENT = 3.0
 """A wish worth this much is granted whether there is time or not: a repair names nothing else."""
 
@@ -54,6 +57,8 @@ WORTH: Mapping[str, float] = {
 GENRE_BEATS: Mapping[str, str] = {
     "gag": "comedy", "runner": "comedy", "cue": "horror", "gesture": "romance", "admit": "romance", "clue": "mystery", "herring": "mystery",
 }  # fmt: skip
+
+LEAST_CUES_PER_MINUTE = 8
 
 PLAIN_CHOICES = (
     ("Go on asking about {thing}.", "It may cost more than it has so far."),
@@ -105,12 +110,12 @@ def expected_words(plan: Plan) -> float:
 
 
 def expected_cues(plan: Plan) -> float:
-    """About how many speeches the required beats of a plan hold."""
+    """About how many speeches a plan has for certain: its required beats, and of the presses the first."""
     total = 0.0
     if plan.opening:
         total += sum(t.spoken for t in plan.opening.choice.script.lines)
     for planned in plan.scenes:
-        for beat in planned.scene.script.beats:
+        for beat in _few_presses(planned.scene.script.beats, 1):
             if not beat.optional:
                 total += sum(sum(t.spoken for t in v) for v in beat.variants) / len(beat.variants)
     return total
@@ -229,6 +234,8 @@ class Composer:
         for everyone_first in (True, False):
             for _, segment, beat in possible:
                 served = {kind for _, kind in granted}
+                if sum(index == segment.index for index, _ in granted) >= MOST_IN_A_SCENE:
+                    continue
                 if (segment.index, beat.kind) in granted or (everyone_first and beat.kind in served):
                     continue
                 size = _mean_words(beat)
@@ -321,7 +328,8 @@ class Composer:
         if is_opening and not self.orders.consequence:
             elements += self._idle(segment)
         else:
-            picks = self.scribe.arrange(beats, segment, self._next_cue(segment))
+            spoken = next((e.speaker for e in reversed(elements) if isinstance(e, Dialogue)), None)
+            picks = self.scribe.arrange(beats, segment, spoken, self._next_cue(segment))
             body: list[Element] = []
             kinds = {pick.beat.kind for pick in picks}
             early, late = self._touches(segment, kinds, late=False), self._touches(segment, kinds, late=True)
@@ -336,7 +344,7 @@ class Composer:
                 body += pick.elements
                 if pick.beat.kind == "plant":
                     self.ledger.planted.add(pick.beat.argument)
-            elements += self._introduce(body, segment)
+            elements += self._introduce(_one_cue_each(body), segment)
         self.ledger.commit(elements)
         slug = f"{place.slug} - {segment.time.upper()}"
         return Scene(slugline=slug, seconds=0, elements=tuple(elements))
@@ -684,6 +692,21 @@ def _axis(choice: PlayableChoice) -> str:
     return "act / wait"
 
 
+def _one_cue_each(elements: Sequence[Element]) -> list[Element]:
+    """Two speeches running by one person become one; what stood between them comes first."""
+    found: list[Element] = []
+    for element in elements:
+        if isinstance(element, Dialogue):
+            last = next((i for i in range(len(found) - 1, -1, -1) if isinstance(found[i], Dialogue)), None)
+            before = found[last] if last is not None else None
+            if last is not None and isinstance(before, Dialogue) and before.speaker == element.speaker:
+                found.append(before.model_copy(update={"text": f"{before.text} {element.text}"}))
+                del found[last]
+                continue
+        found.append(element)
+    return found
+
+
 def _seam(before: Sequence[object], cliff: Sequence[Element]) -> list[Element]:
     """The cliff, without a first cue by the person who has just spoken."""
     last = next((e.speaker for e in reversed(before) if isinstance(e, Dialogue)), None)
@@ -759,16 +782,22 @@ def outline(work: Work, draft: Episode) -> Outline:
 
 def compose(work: Work, orders: Orders) -> Episode:
     """The episode; written again with fewer wishes granted where it came out too long for its running time."""
+    most = MOST_WORDS_PER_MINUTE * work.request.minutes
     slack = 1.06
     while True:
         episode = Composer(work, orders, slack).episode()
-        if (
-            orders.words is None
-            or slack < 0.7
-            or episode.words <= MOST_WORDS_PER_MINUTE * work.request.minutes
-        ):
-            return episode
+        if orders.words is None or slack < 0.7 or episode.words <= most:
+            break
         slack -= max(0.04, (episode.words / work.request.minutes - MOST_WORDS_PER_MINUTE) / WORDS_PER_MINUTE)
+    if orders.words is not None and _cues(episode) < LEAST_CUES_PER_MINUTE * work.request.minutes:
+        longer = Composer(work, orders, slack + 0.08).episode()
+        if longer.words <= 1.02 * most and _cues(longer) > _cues(episode):
+            return longer
+    return episode
+
+
+def _cues(episode: Episode) -> int:
+    return sum(isinstance(e, Dialogue) for scene in episode.scenes for e in scene.elements)
 
 
 def as_draft(work: Work) -> Draft:

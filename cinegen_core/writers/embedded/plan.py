@@ -171,6 +171,8 @@ def _weight(  # noqa: C901 - flat: one consideration after the other
         weight *= 0.45
     if scene.roles.people and series.written:
         weight *= 0.03
+    if scene.roles.people and scene.script.head.get("secret", "any") != "any":
+        weight *= 3.0
     if scene.roles.people and scene.script.id in situation.scripts:
         weight *= 0.004
     weight *= 4.0 if scene.fact == focus else 0.5
@@ -285,6 +287,8 @@ def _endings(
         score += 0.35 * len([n for n in ending.needs if not n.startswith("!")])
         if ending.roles.people and series.written:
             score -= 3.0
+        if ending.roles.people and ending.script.head.get("secret", "any") != "any":
+            score += 1.5
         if ending.script.id in situation.scripts:
             score -= 2.5
         found.append((score, ending))

@@ -76,6 +76,9 @@ class Pick:
         return next((e.speaker for e in reversed(self.elements) if isinstance(e, Dialogue)), None)
 
 
+BREVITY = 0.12
+"""How much each word of mean speech length above eight counts against a variant: speeches should run to 5 to 10 words."""
+
 _FLAT = (
     (
         r"^(Well|Oh|Ah|Right|Now then|Now|Look|Listen|Aye|Yeah|No|Yes|Honest to God|So|And|But|Because|God)[,.!] (?=\S)",
@@ -171,6 +174,9 @@ class Scribe:
             score = self.chance.roll("variant", *key)
             score -= 1.5 * sum(self.ledger.spent(e.text) for e in spoken)
             score -= 0.5 * sum(self.ledger.spent(e.text) for e in elements if isinstance(e, Action))
+            if spoken:
+                length = sum(len(e.text.split()) for e in spoken) / len(spoken)
+                score -= BREVITY * max(0.0, length - 8)
             if self.orders.rising and spoken:
                 score += (0.8 if segment.last else -0.3) * tension(
                     Scene(slugline="", seconds=0, elements=elements)
@@ -191,18 +197,25 @@ class Scribe:
             found.append(Pick(beat, number, elements, score))
         return sorted(found, key=lambda pick: (-pick.score, pick.variant))
 
-    def arrange(self, beats: Sequence[BeatScript], segment: Segment, then: str | None = None) -> list[Pick]:
+    def arrange(
+        self,
+        beats: Sequence[BeatScript],
+        segment: Segment,
+        before: str | None = None,
+        then: str | None = None,
+    ) -> list[Pick]:
         """One variant for each beat so that nobody speaks twice running; optional beats give way where that fails.
 
-        `then` is the cue that speaks next, after these beats.
+        `before` is the cue that has just spoken, `then` the one that speaks next, after these beats.
         """
         table = [(beat, self.picks(beat, segment)) for beat in beats]
         table = [(beat, picks) for beat, picks in table if picks]
         for _ in range(len(table) + 1):
-            answer = _search(table, then) or _search(table, None)
+            answer = _search(table, before, then) or _search(table, before, None)
             if answer is not None:
                 return answer
             spare = [i for i, (beat, _) in enumerate(table) if beat.optional]
+            spare = spare or [i for i, (beat, _) in enumerate(table) if beat.kind in ("press", "open")]
             if not spare:
                 break
             worst = min(spare, key=lambda i: self._worth(table[i][0], segment))
@@ -231,7 +244,9 @@ class Scribe:
         return choice
 
 
-def _search(table: Sequence[tuple[BeatScript, list[Pick]]], then: str | None) -> list[Pick] | None:
+def _search(
+    table: Sequence[tuple[BeatScript, list[Pick]]], before: str | None, then: str | None
+) -> list[Pick] | None:
     """Depth first, best variants first: the first arrangement without two cues running by one speaker."""
     chosen: list[Pick] = []
 
@@ -247,7 +262,7 @@ def _search(table: Sequence[tuple[BeatScript, list[Pick]]], then: str | None) ->
             chosen.pop()
         return False
 
-    return chosen if step(0, None) else None
+    return chosen if step(0, before) else None
 
 
 def words(elements: Iterable[Element]) -> int:
