@@ -74,44 +74,37 @@ def speeches(episodes: Iterable[Episode]) -> list[tuple[str, str]]:
 
 
 def _features(text: str) -> list[str]:
-    words = _WORD.findall(text.casefold().replace("’", "'"))
-    size = min(4, len(words) // 4)
-    marks = [
-        f"len{size}",
-        f"?{text.count('?')}",
-        f"!{min(2, text.count('!'))}",
-        f",{min(3, text.count(','))}",
-        f"--{'--' in text}",
-    ]
-    marks += [
-        "contraction"
-        if re.search(r"\w'(?:t|m|re|ve|ll|d|s)\b", text.casefold().replace("’", "'"))
-        else "full"
-    ]
-    return words + [f"{a}_{b}" for a, b in itertools.pairwise(words)] + marks
+    folded = text.casefold().replace("’", "'")
+    words = _WORD.findall(folded)
+    marks = [f"length {min(6, len(words) // 3)}", f"? {text.count('?')}", f", {min(3, text.count(','))}"]
+    marks += ["contracted" if re.search(r"\w'(?:t|m|re|ve|ll|d|s)\b", folded) else "full"]
+    marks += [f"first {words[0]}"] if words else []
+    return [*words, *marks, *marks]
 
 
 def speaker_identification(lines: Sequence[tuple[str, str]]) -> tuple[float, float]:
     """(accuracy, majority baseline) of naive Bayes at telling who says an unseen line.
 
-    Words, pairs of words and simple marks of manner; trained on the even lines, tested on the odd ones; speakers with
-    fewer than ten lines are left out. (0, 0) where fewer than two speakers remain.
+    Words and simple marks of manner; trained on every other pair of lines, tested on the rest (single lines would put the
+    two people of a scene on different sides); speakers with fewer than ten lines are left out. (0, 0) where fewer than
+    two speakers remain.
     """
     counts = Counter(cue for cue, _ in lines)
     kept = [(cue, text) for cue, text in lines if counts[cue] >= 10]
-    train, test = kept[::2], kept[1::2]
+    train = [line for index, line in enumerate(kept) if (index // 2) % 2 == 0]
+    test = [line for index, line in enumerate(kept) if (index // 2) % 2]
     speakers = sorted({cue for cue, _ in train})
     if len(speakers) < 2 or not test:
         return (0.0, 0.0)
     table = {cue: Counter(f for c, text in train if c == cue for f in _features(text)) for cue in speakers}
     vocabulary = len({f for counter in table.values() for f in counter})
     prior = Counter(cue for cue, _ in train)
+    smoothing = 0.3
 
     def score(cue: str, text: str) -> float:
-        total = sum(table[cue].values()) + 0.5 * vocabulary
-        return math.log(prior[cue] / len(train)) + sum(
-            math.log((table[cue][f] + 0.5) / total) for f in _features(text)
-        )
+        total = sum(table[cue].values()) + smoothing * vocabulary
+        known = sum(math.log((table[cue][f] + smoothing) / total) for f in _features(text))
+        return math.log(prior[cue] / len(train)) + known
 
     right = sum(max(speakers, key=lambda cue: score(cue, text)) == actual for actual, text in test)
     majority = Counter(cue for cue, _ in test).most_common(1)[0][1]
