@@ -26,9 +26,9 @@ from cinegen_core.engines.world.language import LanguageDirective
 from cinegen_core.engines.world.living_world import LifeDirective
 from cinegen_core.engines.world.world_building import PlaceDirective
 from cinegen_core.writers.embedded.cards import Series
-from cinegen_core.writers.embedded.compose import WORDS_PER_MINUTE, Work, segments
 from cinegen_core.writers.embedded.notation import OPTIONAL
 from cinegen_core.writers.embedded.orders import Orders, Touch, Wish
+from cinegen_core.writers.embedded.work import WORDS_PER_MINUTE, Work, segments
 
 ALL_PRESSES = 9
 

@@ -12,8 +12,9 @@ from pathlib import Path
 import yaml
 
 from cinegen_core.story import Dialogue, Episode, EpisodeRequest, Policy, StoryBible
-from cinegen_core.writers.embedded.compose import Work, compose
+from cinegen_core.writers.embedded.compose import compose
 from cinegen_core.writers.embedded.directives import everything
+from cinegen_core.writers.embedded.work import Work
 from cinegen_core.writers.embedded.writer import EmbeddedWriter
 
 

@@ -13,14 +13,7 @@ from cinegen_core.story import Draft, Episode, EpisodeRequest, Policy, StoryBibl
 from cinegen_core.writers.base import Said
 from cinegen_core.writers.embedded.cards import Series, read_cards
 from cinegen_core.writers.embedded.chance import Chance
-from cinegen_core.writers.embedded.compose import (
-    WORDS_PER_MINUTE,
-    Work,
-    as_draft,
-    compose,
-    expected_cues,
-    expected_words,
-)
+from cinegen_core.writers.embedded.compose import as_draft, compose
 from cinegen_core.writers.embedded.derive import derive_series
 from cinegen_core.writers.embedded.directives import orders_from
 from cinegen_core.writers.embedded.memory import KEY, Memory, recall
@@ -28,6 +21,7 @@ from cinegen_core.writers.embedded.notation import Script, parse
 from cinegen_core.writers.embedded.plan import NoPlan, Opening, Plan, Situation, make_plan
 from cinegen_core.writers.embedded.playable import Repertoire, library_repertoire, repertoire
 from cinegen_core.writers.embedded.tokens import Truths
+from cinegen_core.writers.embedded.work import WORDS_PER_MINUTE, Work, expected_cues, expected_words
 
 ENOUGH = 0.6
 """The share of the running time that required beats should fill; optional beats that engines ask for fill the rest."""
