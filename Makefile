@@ -1,6 +1,7 @@
 # make studio   sets everything up and opens the studio
 # make test     sets everything up and runs every check
-# make quality  lint, format and types alone; `make format` also mends the layout
+# make check    lint, format and types alone; `make format` also mends the layout
+# make quality  measures the embedded writer at full size (takes long; prints a table, writes benchmarks/QUALITY.md)
 
 PYTHON ?= python3
 VENV := .venv
@@ -8,17 +9,21 @@ BIN := $(VENV)/bin
 PORT ?= 8501
 
 .DEFAULT_GOAL := studio
-.PHONY: studio test quality lint format types pytest clean
+.PHONY: studio test check quality lint format types pytest clean
 
 studio: $(VENV)/installed
 	$(BIN)/cinegen studio --port $(PORT)
 
-test: quality pytest
+test: check pytest
 
-quality: $(VENV)/installed
+check: $(VENV)/installed
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+
+SEEDS ?= 200
+quality: $(VENV)/installed
+	$(BIN)/python -m benchmarks.quality --seeds $(SEEDS) --out benchmarks/QUALITY.md
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check

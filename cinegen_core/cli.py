@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import difflib
 import os
+import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from enum import StrEnum
@@ -17,6 +18,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from pydantic import ValidationError
 
+from cinegen_core.opening import has_screen
 from cinegen_core.settings import Settings, SettingsError
 from cinegen_core.story import Episode, EpisodeRequest, Policy, StoryBible
 from cinegen_core.story.errors import StoryError
@@ -178,6 +180,7 @@ def open_studio(
     port: Annotated[
         int | None, typer.Option(min=1, max=65535, help="The port; 8501 unless CINEGEN_PORT says otherwise.")
     ] = None,
+    browser: Annotated[bool, typer.Option(help="Open it in the browser, where there is a screen.")] = True,
 ) -> None:
     """Open the studio in the browser, on this computer only."""
     settings = _settings(port=port)
@@ -196,6 +199,9 @@ def open_studio(
     # Streamlit looks for .streamlit/config.toml in the folder that it is started in; a data folder given
     # relative to the folder we are in now must not move with us.
     environ = {**os.environ, "CINEGEN_DATA_DIR": str(settings.data_dir.absolute())}
+    if browser and has_screen(sys.platform, os.environ):
+        # Streamlit would ask for an e-mail address first if it opened the browser itself.
+        subprocess.Popen([sys.executable, "-m", "cinegen_core.opening", "127.0.0.1", str(settings.port)])  # noqa: S603
     os.chdir(page.parent)
     os.execve(sys.executable, [sys.executable, *arguments], environ)  # noqa: S606 (the arguments are ours)
 

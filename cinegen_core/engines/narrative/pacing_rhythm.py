@@ -7,7 +7,7 @@ from typing import ClassVar
 from cinegen_core.engines.base import Directive, EngineContext, Line, Phase, Realisation
 from cinegen_core.engines.common import by_parts, numbered, talked
 from cinegen_core.engines.reading import cues, lines, mean_speech, scene_of
-from cinegen_core.story import Action, Episode, StoryBible
+from cinegen_core.story import Action, Episode, Scene, StoryBible
 
 
 class PacingDirective(Directive):
@@ -81,7 +81,7 @@ class PacingRhythm:
         return by_parts(self.name, parts)
 
 
-def _longest_run(scene) -> int:  # type: ignore[no-untyped-def]
+def _longest_run(scene: Scene) -> int:
     best = run = 0
     for e in cues(scene):
         run = run + 1 if len(e.text.split()) <= 5 else 0

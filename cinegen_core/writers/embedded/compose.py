@@ -11,6 +11,7 @@ from cinegen_core.writers.embedded.closing import choices, cliff
 from cinegen_core.writers.embedded.memory import Memory, story_state
 from cinegen_core.writers.embedded.notation import BeatScript
 from cinegen_core.writers.embedded.orders import Orders
+from cinegen_core.writers.embedded.plan import PlannedScene
 from cinegen_core.writers.embedded.playable import Roles
 from cinegen_core.writers.embedded.scribe import Element, Ledger, Scribe, Segment
 from cinegen_core.writers.embedded.setting import Setting, due

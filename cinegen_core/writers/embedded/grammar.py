@@ -316,10 +316,11 @@ def forms(
     plural = text.strip().casefold().startswith("they ")
     number: Subject = "they" if plural else "he"
     result = {}
-    for key, person, start in (("me", "I", "I"), ("you", "you", "You")):
-        body = _verb_phrase(phrase, person, number)  # type: ignore[arg-type]
+    sides: tuple[tuple[str, Person, str], ...] = (("me", "I", "I"), ("you", "you", "You"))
+    for key, person, start in sides:
+        body = _verb_phrase(phrase, person, number)
         if not guard_pronouns:
-            body = swap_pronouns(body, subject, person)  # type: ignore[arg-type]
+            body = swap_pronouns(body, subject, person)
         line = f"{start} {body}"
         line = re.sub(
             r"^(I|You) have (?=\w+(?:ed|en|ept|old|ade|een|one|one|ut|ost|ent|aid|ound)\b)", r"\1've ", line

@@ -29,6 +29,9 @@ ENOUGH = 0.6
 CUES_PER_WORD = 0.036
 """Speeches for each word of running time, for certain, optional beats aside: 37 in five minutes."""
 
+MOST_SCENES = 4
+"""An episode has two to four scenes, its opening or its first find among them."""
+
 LEAST = 0.5
 """Below this share the episode would come out too short; wider sources of scenes are tried first."""
 
@@ -163,7 +166,7 @@ def _fitting_plan(
 ) -> Plan:
     """The plan with as many scenes as the running time asks for."""
     plan = make_plan(series, rep, situation, opening, chance, scenes=2, genres=genres, sample=sample)
-    for scenes in range(3, 7):
+    for scenes in range(3, MOST_SCENES):
         if expected_words(plan) >= ENOUGH * words and expected_cues(plan) >= CUES_PER_WORD * words:
             break
         longer = make_plan(
