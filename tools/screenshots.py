@@ -25,18 +25,15 @@ def free_port() -> int:
 
 
 def take(page: Page, address: str, folder: Path, theme: str) -> None:
-    """The Generate page before and after an episode."""
+    """The Generate page with an episode."""
     page.goto(address)
     page.get_by_role("combobox", name="Series").wait_for()
-    page.wait_for_timeout(800)
-    page.screenshot(path=folder / f"generate_empty_{theme}.png")
     page.get_by_role("combobox", name="Series").click()
     page.get_by_role("option", name="Slack Water").click()
     page.get_by_role("button", name="Write episode 1").click()
     page.locator("article.script .cue").nth(11).wait_for()
     page.wait_for_timeout(800)
     page.screenshot(path=folder / f"generate_{theme}.png")
-    page.screenshot(path=folder / f"generate_full_{theme}.png", full_page=True)
 
 
 def main() -> int:

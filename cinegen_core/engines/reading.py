@@ -371,17 +371,22 @@ def answered_questions(episode: Episode, scene: int, holder: str) -> list[Line]:
     return found
 
 
+def is_round(asked: str, answered: str) -> bool:
+    """Whether one speech wants something and the next one blocks it."""
+    return bool(_DEMAND.search(asked) and _BLOCK.search(answered))
+
+
+def says_stake(text: str) -> bool:
+    """Whether a speech says what will be lost."""
+    return bool(_STAKE.search(text))
+
+
 def rounds(episode: Episode, scene: int, holder: str, opponent: str) -> list[Line]:
     """Turns in which `holder` wants something and `opponent` blocks it in the next speech; two lines each."""
     found = []
     spoken = [(line, e) for line, e in lines(episode, scene) if isinstance(e, Dialogue)]
     for (line, asked), (after, answer) in itertools.pairwise(spoken):
-        if (
-            asked.speaker == holder
-            and answer.speaker == opponent
-            and _DEMAND.search(asked.text)
-            and _BLOCK.search(answer.text)
-        ):
+        if asked.speaker == holder and answer.speaker == opponent and is_round(asked.text, answer.text):
             found += [line, after]
     return found
 

@@ -40,7 +40,7 @@ class HorrorDirective(Directive):
     cue: str
     early: int
     late: int
-    dread: int = 5
+    dread: int = 8
     alone: str | None = None
 
 

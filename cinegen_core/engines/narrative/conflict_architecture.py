@@ -10,7 +10,7 @@ from cinegen_core.engines.reading import rounds
 from cinegen_core.story import Episode, StoryBible
 from cinegen_core.story.model import Noun
 
-MORE_ROUNDS = 3
+MORE_ROUNDS = 2
 """Rounds asked for beyond the draft's."""
 
 

@@ -56,6 +56,11 @@ class SerializedContinuity:
         if state is None:
             return ContinuityDirective(engine=self.name, learned=learned)
         callbacks = [f"{taken.label} {taken.consequence} {taken.anchor}"] if taken else []
+        callbacks += (
+            [f"{effect.subject} {effect.value}".replace("-", " ") for effect in taken.effects]
+            if taken
+            else []
+        )
         callbacks += [
             scene.turn for scene in context.draft.outline.scenes[:1] if scene.turn and not scene.wants
         ]

@@ -139,7 +139,7 @@ def orders_from(directives: Sequence[Directive], work: Work, first: Sequence[Dir
                 wishes.append(Wish(wish.scene, wish.beat, wish.worth + boost, wish.argument, wish.inverted))
     by_type = {type(d): d for d in directives if d.operation != "forbid"}
     conflict, pacing = by_type.get(ConflictDirective), by_type.get(PacingDirective)
-    language = by_type.get(LanguageDirective)
+    language, tension = by_type.get(LanguageDirective), by_type.get(TensionDirective)
     life, place = by_type.get(LifeDirective), by_type.get(PlaceDirective)
     return Orders(
         wishes=tuple(w for w in wishes if (w.scene, w.beat) not in forbidden),
@@ -156,6 +156,8 @@ def orders_from(directives: Sequence[Directive], work: Work, first: Sequence[Dir
         background=(life.scene,) if isinstance(life, LifeDirective) else (),
         words=int(WORDS_PER_MINUTE * work.request.minutes) if CanvasDirective in by_type else None,
         rising=TensionDirective in by_type,
+        conflict=ConflictDirective in by_type,
+        stakes=frozenset(tension.stake_scenes) if isinstance(tension, TensionDirective) else frozenset(),
         twists=GenreDirective in by_type,
         dread=HorrorDirective in by_type,
         closeness=RomanceDirective in by_type,

@@ -43,6 +43,8 @@ class Orders:
     motif: str = ""
     words: int | None = None
     rising: bool = False
+    conflict: bool = False
+    stakes: frozenset[int] = frozenset()
     twists: bool = False
     dread: bool = False
     closeness: bool = False

@@ -318,12 +318,12 @@ def make_plan(
     def possible(focus: str, truths: Truths) -> list[PlayableScene]:
         if (focus, truths) not in known:
             near = {focus, opening.ending.fact if opening else focus}
-            known[focus, truths] = [
-                s
-                for s in pool
-                if (series.written or not narrow or s.fact in near)
-                and truths.allow(situation.needed(s.needs), situation.number)
-            ]
+            allowed = [s for s in pool if truths.allow(situation.needed(s.needs), situation.number)]
+            if not series.written and narrow:
+                close = [s for s in allowed if s.fact in near]
+                fresh = [s for s in close if s.script.id not in situation.scripts]
+                allowed = fresh or [s for s in allowed if s.script.id not in situation.scripts] or close
+            known[focus, truths] = allowed
         return known[focus, truths]
 
     found: list[Plan] = []

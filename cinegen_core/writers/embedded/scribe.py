@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from cinegen_core.engines.format.genre_mastery import EXPECTATION
 from cinegen_core.engines.genre.horror import DREAD
 from cinegen_core.engines.genre.romance_chemistry import ADMISSION, TOUCH
-from cinegen_core.engines.reading import content_words, is_formal, tension
+from cinegen_core.engines.reading import content_words, is_formal, is_round, says_stake, tension
 from cinegen_core.story import Action, Dialogue, Scene
 from cinegen_core.writers.embedded.cards import Person, Series
 from cinegen_core.writers.embedded.chance import Chance
@@ -181,6 +182,14 @@ class Scribe:
                 score += (0.8 if segment.last else -0.3) * tension(
                     Scene(slugline="", seconds=0, elements=elements)
                 )
+            if self.orders.conflict:
+                score += 0.3 * sum(
+                    is_round(left.text, right.text)
+                    for left, right in pairwise(spoken)
+                    if left.speaker != right.speaker
+                )
+            if segment.index in self.orders.stakes:
+                score += 0.4 * sum(says_stake(e.text) for e in spoken)
             if self.orders.twists:
                 score += 0.35 * sum(bool(EXPECTATION.search(e.text)) for e in elements)
             if self.orders.dread:
