@@ -274,7 +274,9 @@ def derive_series(bible: StoryBible, library: Script) -> Series:
         )
     lead = next((k for k, c in keys.items() if c.want), next(iter(keys)))
     locations, places = _places(bible, stock, [(k, c.short) for k, c in keys.items()])
-    holders = [k for k, c in keys.items() if c.secret] or [k for k in keys if k != lead][:1]
+    holders = [k for k, c in keys.items() if c.secret]
+    if not any(k != lead for k in holders):  # somebody has to keep something from the protagonist
+        holders += [k for k in keys if k != lead][:1]
     told = content_words(f"{bible.premise} {' '.join(bible.threads)}") - {
         w for c in bible.characters for w in content_words(c.name)
     }
