@@ -20,6 +20,9 @@ CHAINS = 28
 HEED = 0.7
 """How far a step follows its weight: 1 draws in proportion to weights, 0 draws blindly."""
 
+FIRST_HEED = 0.5
+"""The same for a first episode: seasons should begin in many ways."""
+
 BOLDNESS = 2.5
 """How much worse than the best chain a chain may be and still be drawn often (a third as often at this difference)."""
 
@@ -366,7 +369,7 @@ def make_plan(
         return found[0]
     best = list({tuple(p.scene.id for p in plan.scenes): plan for plan in reversed(found)}.values())
     best.sort(key=lambda plan: (-plan.score, [p.scene.id for p in plan.scenes]))
-    boldness = BOLDNESS * (2 if situation.number == 1 else 1)
+    boldness = BOLDNESS * (4 if situation.number == 1 else 1)
     return _walk(best, [math.exp((p.score - best[0].score) / boldness) for p in best], situation.seed, chance)
 
 
@@ -406,7 +409,8 @@ def _chain(
                 break
             return None
         keyed = [
-            HEED * math.log(w) + _gumbel(chance.roll("step", attempt, step, s.id))
+            (HEED if situation.number > 1 else FIRST_HEED) * math.log(w)
+            + _gumbel(chance.roll("step", attempt, step, s.id))
             for s, w in zip(options, weights, strict=True)
         ]
         index = max(range(len(options)), key=lambda i: (keyed[i], options[i].id))

@@ -77,6 +77,9 @@ class Pick:
         return next((e.speaker for e in reversed(self.elements) if isinstance(e, Dialogue)), None)
 
 
+VARIETY = 2.0
+"""How much chance has to say in choosing among variants, beside what the engines prefer."""
+
 BREVITY = 0.12
 """How much each word of mean speech length above eight counts against a variant: speeches should run to 5 to 10 words."""
 
@@ -172,7 +175,7 @@ class Scribe:
             except OpenSlot:
                 continue
             spoken = [e for e in elements if isinstance(e, Dialogue)]
-            score = self.chance.roll("variant", *key)
+            score = VARIETY * self.chance.roll("variant", *key)
             score -= 1.5 * sum(self.ledger.spent(e.text) for e in spoken)
             score -= 0.5 * sum(self.ledger.spent(e.text) for e in elements if isinstance(e, Action))
             if spoken:
