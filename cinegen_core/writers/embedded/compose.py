@@ -286,13 +286,17 @@ def compose(work: Work, orders: Orders) -> Episode:
     slack = 1.06
     while True:
         episode = Composer(work, orders, slack).episode()
-        if orders.words is None or slack < 0.7 or episode.words <= most:
+        if orders.words is None or slack < 0.5 or episode.words <= most:
             break
         slack -= max(0.04, (episode.words / work.request.minutes - MOST_WORDS_PER_MINUTE) / WORDS_PER_MINUTE)
-    if orders.words is not None and _cues(episode) < LEAST_CUES_PER_MINUTE * work.request.minutes:
-        longer = Composer(work, orders, slack + 0.08).episode()
-        if longer.words <= 1.02 * most and _cues(longer) > _cues(episode):
-            return longer
+    if orders.words is None:
+        return episode
+    for more in (0.05, 0.1):
+        if _cues(episode) >= LEAST_CUES_PER_MINUTE * work.request.minutes:
+            break
+        longer = Composer(work, orders, slack + more).episode()
+        if longer.words <= 1.01 * most and _cues(longer) > _cues(episode):
+            episode = longer
     return episode
 
 

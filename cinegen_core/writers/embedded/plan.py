@@ -189,6 +189,8 @@ def _weight(  # noqa: C901 - flat: one consideration after the other
         weight *= 1.3 if shared else 0.6
         if set(before_people) == set(scene.people):
             weight *= 0.35
+    if scene.kind in ("find", "alone") and any(p.scene.kind in ("find", "alone") for p in chain):
+        return 0.0  # two scenes with hardly a word said make half an episode
     if scene.kind == "find":
         if last:
             return 0.0
