@@ -30,7 +30,7 @@ from cinegen_core.writers.embedded.work import (
 class Composer:
     """Writes one episode. Made for one call and thrown away."""
 
-    def __init__(self, work: Work, orders: Orders, slack: float = 1.06) -> None:
+    def __init__(self, work: Work, orders: Orders, slack: float = 1.06, lean: float = 0.0) -> None:
         self.work = work
         self.orders = orders
         self.slack = slack
@@ -42,7 +42,7 @@ class Composer:
             planted=set(memory.planted),
             runner=memory.runner,
         )
-        self.scribe = Scribe(work.series, orders, work.chance, self.ledger)
+        self.scribe = Scribe(work.series, orders, work.chance, self.ledger, lean)
         self.truths = self._truths_before()
         self.setting = Setting(work, orders, self.scribe, frozenset())
 
@@ -291,10 +291,12 @@ def compose(work: Work, orders: Orders) -> Episode:
         slack -= max(0.04, (episode.words / work.request.minutes - MOST_WORDS_PER_MINUTE) / WORDS_PER_MINUTE)
     if orders.words is None:
         return episode
-    for more in (0.05, 0.1):
+    if episode.words > most:
+        return min((episode, Composer(work, orders, slack, 1.0).episode()), key=lambda e: e.words)
+    for more, lean in ((0.05, 0.0), (0.0, -1.0), (0.06, -1.0), (0.12, -1.0)):
         if _cues(episode) >= LEAST_CUES_PER_MINUTE * work.request.minutes:
             break
-        longer = Composer(work, orders, slack + more).episode()
+        longer = Composer(work, orders, slack + more, lean).episode()
         if longer.words <= 1.01 * most and _cues(longer) > _cues(episode):
             episode = longer
     return episode

@@ -23,6 +23,9 @@ HEED = 0.7
 FIRST_HEED = 0.5
 """The same for a first episode: seasons should begin in many ways."""
 
+ASKED_FOR = 9.0
+"""What a scene gains for each person, place or secret that a note to the writers names."""
+
 BOLDNESS = 2.5
 """How much worse than the best chain a chain may be and still be drawn often (a third as often at this difference)."""
 
@@ -227,13 +230,13 @@ def _asked_for(series: Series, scene: PlayableScene, direction: str) -> float:
     words = content_words(direction)
     weight = 1.0
     for key in scene.people:
-        weight *= 3.0 if content_words(series.people[key].name) & words else 1.0
+        weight *= ASKED_FOR if content_words(series.people[key].name) & words else 1.0
     places = [series.cards.places[key] for key in scene.places]
     if len(places) < len(series.cards.places) and any(content_words(p.location) & words for p in places):
-        weight *= 3.0
+        weight *= ASKED_FOR
     fact = series.cards.facts.get(scene.fact)
     if fact is not None and content_words(fact.thing) & words:
-        weight *= 3.0
+        weight *= ASKED_FOR
     return weight
 
 

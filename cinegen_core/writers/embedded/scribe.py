@@ -103,9 +103,15 @@ def flatten(text: str) -> str:
 
 
 class Scribe:
-    """Writes scenes one after the other; `ledger` remembers what has been used."""
+    """Writes scenes one after the other; `ledger` remembers what has been used.
 
-    def __init__(self, series: Series, orders: Orders, chance: Chance, ledger: Ledger) -> None:
+    `lean` above 0 prefers short variants (a script that came out too long), below 0 those with more speeches.
+    """
+
+    def __init__(
+        self, series: Series, orders: Orders, chance: Chance, ledger: Ledger, lean: float = 0.0
+    ) -> None:
+        self.lean = lean
         self.series = series
         self.orders = orders
         self.chance = chance
@@ -178,6 +184,10 @@ class Scribe:
             score = VARIETY * self.chance.roll("variant", *key)
             score -= 1.5 * sum(self.ledger.spent(e.text) for e in spoken)
             score -= 0.5 * sum(self.ledger.spent(e.text) for e in elements if isinstance(e, Action))
+            if self.lean > 0:
+                score -= self.lean * sum(len(e.text.split()) for e in elements) / 8
+            elif self.lean < 0:
+                score -= self.lean * len(spoken)
             if spoken:
                 length = sum(len(e.text.split()) for e in spoken) / len(spoken)
                 score -= BREVITY * max(0.0, length - 8)
@@ -186,22 +196,22 @@ class Scribe:
                     Scene(slugline="", seconds=0, elements=elements)
                 )
             if self.orders.conflict:
-                score += 0.3 * sum(
+                score += 0.6 * sum(
                     is_round(left.text, right.text)
                     for left, right in pairwise(spoken)
                     if left.speaker != right.speaker
                 )
             if segment.index in self.orders.stakes:
-                score += 0.4 * sum(says_stake(e.text) for e in spoken)
+                score += 0.8 * sum(says_stake(e.text) for e in spoken)
             if self.orders.twists:
-                score += 0.35 * sum(bool(EXPECTATION.search(e.text)) for e in elements)
+                score += 0.9 * sum(bool(EXPECTATION.search(e.text)) for e in elements)
             if self.orders.dread:
-                score += 0.3 * sum(bool(DREAD.search(e.text)) for e in elements if isinstance(e, Action))
+                score += 0.6 * sum(bool(DREAD.search(e.text)) for e in elements if isinstance(e, Action))
             if self.orders.closeness:
-                score += 0.3 * sum(bool(TOUCH.search(e.text)) for e in elements if isinstance(e, Action))
-                score += 0.2 * sum(bool(ADMISSION.search(e.text)) for e in spoken)
+                score += 0.6 * sum(bool(TOUCH.search(e.text)) for e in elements if isinstance(e, Action))
+                score += 0.5 * sum(bool(ADMISSION.search(e.text)) for e in spoken)
             if self.orders.terms:
-                score += 0.45 * len(content_words(" ".join(e.text for e in spoken)) & self.orders.terms)
+                score += 0.7 * len(content_words(" ".join(e.text for e in spoken)) & self.orders.terms)
             if spoken and self.orders.fast == segment.index:
                 score -= 0.06 * sum(len(e.text.split()) for e in spoken) / len(spoken)
             if spoken and self.orders.slow == segment.index:
