@@ -22,9 +22,9 @@ from cinegen_core.writers.embedded.tokens import Truths
         ("signed the sale of the station three weeks ago", "deal", "the sale"),
         ("reads out letters from listeners who do not exist", "pretence", "the letters"),
         ("rings in every night pretending to be an old woman called Maureen", "pretence", "Maureen"),
-        ("owes forty thousand to a loan shark", "debt", "the forty thousand"),
+        ("owes forty thousand to a loan shark", "debt", "the debt"),
         ("is dying of cancer", "sickness", "the illness"),
-        ("knows who burned down the mill", "knowledge", "the mill"),
+        ("knows who burned down the mill", "knowledge", "what happened at the mill"),
         ("stole the crown jewels", "theft", "the crown jewels"),
     ],
 )

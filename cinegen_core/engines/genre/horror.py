@@ -59,16 +59,13 @@ class Horror:
 
     def propose(self, context: EngineContext) -> HorrorDirective:
         scenes = [n for n, _ in numbered(context)]
+        where = scenes[len(scenes) // 2]
         text = "\n".join(scene_text(s) for s in context.draft.episode.scenes)
         start = (context.request.seed + 5 * context.request.number) % len(CUES)
         order = CUES[start:] + CUES[:start]
         cue = next((c for c in order if not mentions(text, c)), order[0])
         return HorrorDirective(
-            engine=self.name,
-            cue=cue,
-            early=scenes[0],
-            late=scenes[-1],
-            alone=context.draft.outline.protagonist,
+            engine=self.name, cue=cue, early=where, late=where, alone=context.draft.outline.protagonist
         )
 
     def realised(self, episode: Episode, directive: Directive, context: EngineContext) -> Realisation:
@@ -88,7 +85,8 @@ class Horror:
         ]
         dread, had = _dread(episode), _dread(context.draft.episode)
         more = max(0, len(dread) - len(had))
-        placed = [*early, *late] if early and late else []
+        placed = list(dict.fromkeys((*early, *late)))
+        placed = placed if len(placed) >= 2 else []
         unspoken = [line for line in (*placed, *dread) if not _taken_up(episode, line)]
         return by_parts(
             self.name,

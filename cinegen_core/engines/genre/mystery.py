@@ -22,7 +22,7 @@ HERRINGS = ("corner", "glass", "mud", "stain", "lock", "envelope", "number", "ro
 
 
 class MysteryDirective(Directive):
-    """A wrong lead `herring` seen in `plant` and explained in `reveal`; `traces` more lines of evidence than the draft has;
+    """A wrong lead `herring` seen in scene `plant` and explained later, in `reveal` (the same scene: a trace stays where it is); `traces` more lines of evidence than the draft has;
     `solution` unsaid before scene `solved` (None: in the whole episode)."""
 
     herring: str
@@ -50,14 +50,15 @@ class Mystery:
     def propose(self, context: EngineContext) -> MysteryDirective:
         outline = context.draft.outline
         scenes = tuple(n for n, _ in numbered(context))
+        where = scenes[len(scenes) // 2]
         text = "\n".join(scene_text(s) for s in context.draft.episode.scenes)
         start = (context.request.seed + 3 * context.request.number) % len(HERRINGS)
         order = HERRINGS[start:] + HERRINGS[:start]
         return MysteryDirective(
             engine=self.name,
             herring=next((h for h in order if not mentions(text, stem(h))), order[0]),
-            plant=scenes[1] if len(scenes) > 2 else scenes[0],
-            reveal=scenes[-1],
+            plant=where,
+            reveal=where,
             scenes=scenes,
             solution=outline.truth,
             solved=next((n for n, s in numbered(context) if s.reveals), None),
@@ -80,7 +81,7 @@ class Mystery:
         more = max(0, len(found) - len(had))
         parts: list[tuple[float, list[Line], str]] = [
             (
-                1.0 if plant and reveal else 0.0,
+                1.0 if len({*plant, *reveal}) >= 2 else 0.0,
                 [*plant, *reveal],
                 f"the {directive.herring}, seen in scene {directive.plant}, explained in scene {directive.reveal}",
             ),

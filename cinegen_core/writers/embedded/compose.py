@@ -14,7 +14,7 @@ from cinegen_core.writers.embedded.orders import Orders
 from cinegen_core.writers.embedded.plan import PlannedScene
 from cinegen_core.writers.embedded.playable import Roles
 from cinegen_core.writers.embedded.scribe import Element, Ledger, Scribe, Segment
-from cinegen_core.writers.embedded.setting import Setting, due
+from cinegen_core.writers.embedded.setting import Setting
 from cinegen_core.writers.embedded.speech import Stage
 from cinegen_core.writers.embedded.tokens import Truths
 from cinegen_core.writers.embedded.work import (
@@ -88,21 +88,15 @@ class Composer:
             picks = self.scribe.arrange(beats, segment, spoken, self._next_cue(segment))
             body: list[Element] = []
             kinds = {pick.beat.kind for pick in picks}
-            early, late = (
-                self.setting.touches(segment, kinds, late=False),
-                self.setting.touches(segment, kinds, late=True),
-            )
-            for position, pick in enumerate(picks):
-                if segment.index in self.orders.background:
-                    body += self.setting.background(segment, position, len(picks))
-                if len(picks) == 1:
-                    body += [*early, *pick.elements, *late]
-                    continue
-                body += due(early, position - 1, len(picks) - 1)
-                body += due(late, len(picks) - 1 - position, len(picks) - 1)
+            # Small touches stand round a scene, never between a speech and its answer.
+            body += self.setting.background(segment, late=False)
+            body += self.setting.touches(segment, kinds, late=False)
+            for pick in picks:
                 body += pick.elements
                 if pick.beat.kind == "plant":
                     self.ledger.planted.add(pick.beat.argument)
+            body += self.setting.touches(segment, kinds, late=True)
+            body += self.setting.background(segment, late=True)
             elements += self._introduce(_one_cue_each(body), segment)
         self.ledger.commit(elements)
         slug = f"{place.slug} - {segment.time.upper()}"
@@ -293,7 +287,15 @@ def compose(work: Work, orders: Orders) -> Episode:
         return episode
     if episode.words > most:
         return min((episode, Composer(work, orders, slack, 1.0).episode()), key=lambda e: e.words)
-    for more, lean in ((0.05, 0.0), (0.0, -1.0), (0.06, -1.0), (0.12, -1.0)):
+    for more, lean in (
+        (0.05, 0.0),
+        (0.0, -1.0),
+        (0.06, -1.0),
+        (0.12, -1.0),
+        (0.0, -3.0),
+        (0.2, -3.0),
+        (-0.1, -6.0),
+    ):
         if _cues(episode) >= LEAST_CUES_PER_MINUTE * work.request.minutes:
             break
         longer = Composer(work, orders, slack + more, lean).episode()

@@ -337,10 +337,15 @@ def forms(
 
 
 _SUBJECTS = r"(I|you|he|she|it|they|we|that|this|there)"
-_HAD_BEFORE = (
-    r"(?:better|been|had|done|gone|got|seen|said|told|known|come|left|made|taken|given|kept|thought|heard|found|lost|put|never|always|already|just|only|"
-    r"a|an|the|no|to|my|your|his|her|its|our|their|some|any|one|two|three|\w+ed|\w+[^s\W]s)\b"
+_PARTICIPLES = (
+    "been|had|done|gone|got|seen|said|told|known|left|made|taken|given|kept|thought|heard|found|lost|eaten|forgotten|written|spoken|broken|chosen|driven|"
+    "fallen|hidden|stolen|sworn|thrown|torn|worn|begun|brought|bought|caught|taught|felt|meant|met|paid|sent|slept|spent|stood|understood|won|held|sat|become"
 )
+_BASE_FORMS = (
+    "be|have|like|say|go|do|make|take|give|want|need|rather|not|prefer|suggest|ask|tell|know|think|expect|hope|advise|be|see|get|find|keep|leave|help|call|"
+    "wait|stay|send|bring|look|try|use|work|write|speak|believe|swear|sooner|love|hate|mind|die|pay|lose|stand|hold|sit|recommend|appreciate"
+)
+_COPULA_BEFORE = r"(?:a|an|the|not|my|your|his|her|our|their|in|on|at|too|so|very|no|to|all|just|only|what|how|why|where|that|as|about|like|for|from|\w+ing)\b"
 _EXPANSIONS = (
     (rf"\b([Cc])an't {_SUBJECTS}\b", r"\1an \2 not"), (rf"\b([Ww])on't {_SUBJECTS}\b", r"\1ill \2 not"),
     (r"\b([Cc])an't\b", r"\1annot"), (r"\b([Ww])on't\b", r"\1ill not"), (r"\b([Ss])han't\b", r"\1hall not"),
@@ -348,12 +353,12 @@ _EXPANSIONS = (
     (r"\b[Aa]in't\b", "is not"), (r"n't\b", " not"), (r"\bI'm\b", "I am"), (r"\b([Yy]ou|[Tt]hey|[Ww]e)'re\b", r"\1 are"),
     (r"\b(I|[Yy]ou|[Tt]hey|[Ww]e|[Cc]ould|[Ww]ould|[Ss]hould|[Mm]ight|[Mm]ust)'ve\b", r"\1 have"),
     (r"\b(I|[Yy]ou|[Hh]e|[Ss]he|[Ii]t|[Tt]hey|[Ww]e|[Tt]hat|[Tt]here|[Ww]ho)'ll\b", r"\1 will"),
-    (r"\b([Hh]e|[Ss]he|[Ww]ho)'s (?=(?:been|got|gone|had|done|seen|taken|come|made|given|kept|told|said|brought|found|lost|put|never been)\b)", r"\1 has "),
-    (r"\b([Ii]t|[Tt]hat|[Ww]hat|[Tt]here|[Hh]ere)'s (?=(?:been|got|had)\b)", r"\1 has "),
-    (r"\b([Ii]t|[Tt]hat|[Ww]hat|[Ww]ho|[Tt]here|[Hh]ere|[Hh]e|[Ss]he|[Ww]here|[Hh]ow)'s\b", r"\1 is"),
-    (rf"\b(I|[Yy]ou|[Hh]e|[Ss]he|[Tt]hey|[Ww]e|[Ww]ho)'d (?={_HAD_BEFORE})", r"\1 had "),
-    (r"\b(I|[Yy]ou|[Hh]e|[Ss]he|[Tt]hey|[Ww]e|[Ii]t|[Tt]hat|[Tt]here|[Ww]ho)'d\b", r"\1 would"),
+    (r"\b([Hh]e|[Ss]he|[Ii]t|[Tt]hat|[Ww]hat|[Tt]here|[Hh]ere|[Ww]ho)'s (?=(?:been|got|had)\b)", r"\1 has "),
+    (rf"\b([Ii]t|[Tt]hat|[Ww]hat|[Ww]ho|[Tt]here|[Hh]ere|[Hh]e|[Ss]he|[Ww]here)'s (?={_COPULA_BEFORE})", r"\1 is "),
+    (rf"\b(I|[Yy]ou|[Hh]e|[Ss]he|[Tt]hey|[Ww]e|[Ww]ho)'d (?=(?:better|{_PARTICIPLES}|a|an|the|no|to|only to)\b)", r"\1 had "),
+    (rf"\b(I|[Yy]ou|[Hh]e|[Ss]he|[Tt]hey|[Ww]e|[Ii]t|[Tt]hat|[Tt]here|[Ww]ho)'d (?=(?:{_BASE_FORMS})\b)", r"\1 would "),
 )  # fmt: skip
+"""Only what is certain: where 'd or 's may be had or would, is or has, the contraction stays."""
 
 
 def expand_contractions(text: str) -> str:

@@ -66,6 +66,18 @@ class PlayableScene:
         return self.script.kind
 
     @cached_property
+    def talk(self) -> tuple[float, float]:
+        """(speeches, words) of its required beats, on average over their variants."""
+        cues = words = 0.0
+        for beat in self.script.beats:
+            if not beat.optional:
+                cues += sum(t.spoken for v in beat.variants for t in v) / len(beat.variants)
+                words += sum(len(t.options[0].text.split()) for v in beat.variants for t in v) / len(
+                    beat.variants
+                )
+        return cues, words
+
+    @cached_property
     def tension(self) -> float:
         return sum(self.script.tension) / 2
 

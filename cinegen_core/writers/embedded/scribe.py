@@ -184,40 +184,46 @@ class Scribe:
             score = VARIETY * self.chance.roll("variant", *key)
             score -= 1.5 * sum(self.ledger.spent(e.text) for e in spoken)
             score -= 0.5 * sum(self.ledger.spent(e.text) for e in elements if isinstance(e, Action))
-            if self.lean > 0:
-                score -= self.lean * sum(len(e.text.split()) for e in elements) / 8
-            elif self.lean < 0:
-                score -= self.lean * len(spoken)
-            if spoken:
-                length = sum(len(e.text.split()) for e in spoken) / len(spoken)
-                score -= BREVITY * max(0.0, length - 8)
-            if self.orders.rising and spoken:
-                score += (0.8 if segment.last else -0.3) * tension(
-                    Scene(slugline="", seconds=0, elements=elements)
-                )
-            if self.orders.conflict:
-                score += 0.6 * sum(
-                    is_round(left.text, right.text)
-                    for left, right in pairwise(spoken)
-                    if left.speaker != right.speaker
-                )
-            if segment.index in self.orders.stakes:
-                score += 0.8 * sum(says_stake(e.text) for e in spoken)
-            if self.orders.twists:
-                score += 0.9 * sum(bool(EXPECTATION.search(e.text)) for e in elements)
-            if self.orders.dread:
-                score += 0.6 * sum(bool(DREAD.search(e.text)) for e in elements if isinstance(e, Action))
-            if self.orders.closeness:
-                score += 0.6 * sum(bool(TOUCH.search(e.text)) for e in elements if isinstance(e, Action))
-                score += 0.5 * sum(bool(ADMISSION.search(e.text)) for e in spoken)
-            if self.orders.terms:
-                score += 0.7 * len(content_words(" ".join(e.text for e in spoken)) & self.orders.terms)
-            if spoken and self.orders.fast == segment.index:
-                score -= 0.06 * sum(len(e.text.split()) for e in spoken) / len(spoken)
-            if spoken and self.orders.slow == segment.index:
-                score += 0.06 * sum(len(e.text.split()) for e in spoken) / len(spoken)
+            score += self._preference(elements, spoken, segment)
             found.append(Pick(beat, number, elements, score))
         return sorted(found, key=lambda pick: (-pick.score, pick.variant))
+
+    def _preference(self, elements: Sequence[Element], spoken: Sequence[Dialogue], segment: Segment) -> float:
+        """How well a variant serves its length and what the engines asked for."""
+        score = 0.0
+        if self.lean > 0:
+            score -= self.lean * sum(len(e.text.split()) for e in elements) / 8
+        elif self.lean < 0:
+            score -= self.lean * len(spoken)
+        if spoken:
+            length = sum(len(e.text.split()) for e in spoken) / len(spoken)
+            score -= BREVITY * max(0.0, length - 8)
+        if self.orders.rising and spoken:
+            score += (0.8 if segment.last else -0.3) * tension(
+                Scene(slugline="", seconds=0, elements=tuple(elements))
+            )
+        if self.orders.conflict:
+            score += 0.6 * sum(
+                is_round(left.text, right.text)
+                for left, right in pairwise(spoken)
+                if left.speaker != right.speaker
+            )
+        if segment.index in self.orders.stakes:
+            score += 0.8 * sum(says_stake(e.text) for e in spoken)
+        if self.orders.twists:
+            score += 0.9 * sum(bool(EXPECTATION.search(e.text)) for e in elements)
+        if self.orders.dread:
+            score += 0.6 * sum(bool(DREAD.search(e.text)) for e in elements if isinstance(e, Action))
+        if self.orders.closeness:
+            score += 0.6 * sum(bool(TOUCH.search(e.text)) for e in elements if isinstance(e, Action))
+            score += 0.5 * sum(bool(ADMISSION.search(e.text)) for e in spoken)
+        if self.orders.terms:
+            score += 0.7 * len(content_words(" ".join(e.text for e in spoken)) & self.orders.terms)
+        if spoken and self.orders.fast == segment.index:
+            score -= 0.06 * sum(len(e.text.split()) for e in spoken) / len(spoken)
+        if spoken and self.orders.slow == segment.index:
+            score += 0.06 * sum(len(e.text.split()) for e in spoken) / len(spoken)
+        return score
 
     def arrange(
         self,

@@ -16,7 +16,7 @@ _KINDS: tuple[tuple[str, str], ...] = (
     ("pretence", r"pretend|imperson|pos(es|ing) as|fak(e|ed|es|ing)|anonymous|forg(e|ed|es|ing)|not who|false name|real name|alias|lied about|lies about|invent(s|ed)|made up|do(es)? not exist|don't exist|never (went|qualified|studied|was a)|undercover|ghost-?writ|plagiari|disguis"),
     ("love", r"in love|loves?\b|affair|kiss|slept with|sleeping with|crush|married|feelings for|engaged"),
     ("theft", r"\b(stole|steals|stealing|stolen|embezzl\w+|took|skim\w*|shoplift\w*|swindl\w+|smuggl\w+|pockets?|robbed|siphon\w*|fiddl\w+)\b"),
-    ("crime", r"\b(kill\w*|murder\w*|hit (a|the|somebody|someone)|ran (over|down)|poison\w*|burn\w*|fire|arson|hurt|pushed|drown\w*|let .{3,40} die|caused|accident|blackmail\w*|sabotag\w+|betray\w*|framed|attacked|shot|stabbed|drove|bribe\w*)\b"),
+    ("crime", r"\b(kill\w*|murder\w*|hit (a|the|somebody|someone)|ran (over|down)|poison\w*|burn\w*|fire|arson|hurt|pushed|drown\w*|let .{3,40} die|caused|accident|blackmail\w*|sabotag\w+|locked .{3,40} (?:still )?(?:on|in|inside) it|betray\w*|framed|attacked|shot|stabbed|drove|bribe\w*)\b"),
     ("deal", r"\b(sign\w*|sold|sell\w*|sale|agreed|deal|contract|bought|negotiat\w+|promised|informant|spying|spy|works? for|reporting to|leak\w*|traded|votes?)\b"),
     ("leaving", r"\b(leav\w+|moving|resign\w*|appl(y|ied)|quit\w*|run(ning)? away|ticket|emigrat\w+|new job|accepted|retir\w+|escape|going to go)\b"),
     ("failure", r"\b(failed|fails|fired|expelled|lost (his|her|their) (job|nerve|faith|licen[cs]e|voice|place)|never finished|dropped out|cannot|can't|gave up|has stopped|mistake|afraid|wrong|struck off)\b"),
@@ -197,6 +197,29 @@ _NOT_THINGS = frozenset(
         "reads",
     ]
 )
+_PLACES = frozenset(
+    [
+        "floor",
+        "room",
+        "house",
+        "mill",
+        "bridge",
+        "road",
+        "lake",
+        "river",
+        "ward",
+        "tower",
+        "cellar",
+        "barn",
+        "beach",
+        "church",
+        "school",
+        "station",
+        "quarry",
+        "pool",
+        "farm",
+    ]
+)
 _ING_NOUNS = frozenset(
     [
         "building",
@@ -242,10 +265,6 @@ def thing_of(text: str, kind: str) -> str:
     named = re.search(r"\b(?:called|named)\s+([A-Z][\w-]+)", text)
     if named and kind == "pretence":
         return named.group(1)
-    if kind == "debt" and (
-        amount := re.search(r"\b((?:\w+[ -])?(?:hundred|thousand|million)|[\d,.]{3,})\b", text)
-    ):
-        return f"the {amount.group(1)}"
     if event := re.search(
         r"\b(accident|fire|crash|drowning|robbery|explosion|murder|affair|divorce|wedding)\b", text
     ):
@@ -259,6 +278,8 @@ def thing_of(text: str, kind: str) -> str:
         if someone and kind in ("crime", "knowledge"):
             return f"what happened to the {someone}"
         return _FALLBACK_THING[kind]
+    if kind in ("crime", "knowledge") and plain.split()[-1] in _PLACES:
+        return f"what happened {'on' if plain.split()[-1] in ('floor', 'road', 'bridge', 'beach', 'river', 'lake') else 'at'} the {plain}"
     if kind == "deal" and re.search(r"\b(sold|sells?|selling)\b", text):
         return f"the sale of the {plain}"
     return f"the {plain}"

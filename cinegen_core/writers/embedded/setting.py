@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 
 from cinegen_core.engines.world.world_building import SMELL
 from cinegen_core.story import Action
@@ -36,14 +35,25 @@ class Setting:
             weather = self.scribe.pool("weather", self.work.series.cards.weather, segment.index)
             if weather and segment.index in self.orders.senses and not _has_weather(segment):
                 parts.insert(0, weather)
-        if segment.index in self.orders.senses:
+        lent = (
+            not self.work.series.written and segment.index > 1
+        )  # the general library's lines are few: once is enough
+        if segment.index in self.orders.senses and not lent:
             senses = [("smells", place.smells), ("sounds", place.sounds)]
             for name, options in senses[:1] if segment.index == min(2, self.last) else senses[1:]:
                 line = self.scribe.pool(f"{name}:{segment.place}", options, segment.index)
                 if line:
                     line = line if line.endswith((".", "!", "?")) else line + "."
                     parts.append(_as_smell(line) if name == "smells" else line)
-        return [Action(text=" ".join(parts))] if parts else []
+        found: list[Element] = [Action(text=" ".join(parts))] if parts else []
+        threads = self.work.series.bible.threads
+        if (
+            not self.work.series.written
+            and threads
+            and (self.work.request.number, segment.index) == (1, min(2, self.last))
+        ):
+            found.append(Action(text=f'Chalked up where everyone has to pass: "{threads[0]}"'))
+        return found
 
     def idle(self, segment: Segment) -> list[Element]:
         """A day that goes on without what was chosen."""
@@ -55,22 +65,20 @@ class Setting:
                 found.append(Action(text=f"{self.work.series.people[key].name} {habit.rstrip('.')}."))
         return found
 
-    def background(self, segment: Segment, position: int, length: int) -> list[Element]:
-        """Somebody outside the cast: comes early, and goes before the end."""
+    def background(self, segment: Segment, *, late: bool) -> list[Element]:
+        """Somebody outside the cast: there when a scene begins, gone when it ends."""
+        if segment.index not in self.orders.background:
+            return []
         cards = [b for b in self.work.series.cards.background if not b.at or segment.place in b.at]
         if not cards:
             return []
         card = self.work.chance.best(
             cards, lambda c: -6.0 * self.ledger.pools.get("bg|" + c.who, 0), 1.0, "background", segment.index
         )
-        if length < 3:
-            return [Action(text=f"{card.enters} {card.business}")] if position == 0 else []
-        if position == 1:
-            return [Action(text=card.enters)]
-        if position == length - 1:
-            self.ledger.pools["bg|" + card.who] = self.ledger.pools.get("bg|" + card.who, 0) + 1
-            return [Action(text=f"{card.business} {card.leaves}" if length < 5 else card.leaves)]
-        return []
+        if not late:
+            return [Action(text=f"{card.enters} {card.business}")]
+        self.ledger.pools["bg|" + card.who] = self.ledger.pools.get("bg|" + card.who, 0) + 1
+        return [Action(text=card.leaves)]
 
     def touches(self, segment: Segment, played: set[str], *, late: bool) -> list[Element]:
         """Wishes that need no written beat: a motif's touch, the next step of the running joke, a silence, a set-up."""
@@ -127,7 +135,9 @@ class Setting:
         options = tuple(o for o in options if second or "{B" not in o)
         if not options:
             return []
-        line = self.work.chance.best(options, lambda o: 0.0, 1.0, touch.section, touch.name, part)
+        line = options[
+            int(self.work.chance.roll(touch.section, touch.name) * len(options))
+        ]  # the same pair both times
         for role, person in (("A", first), ("B", second)):
             if person:
                 he, him, his, _, _ = PRONOUNS[series.people[person].subject]
@@ -179,15 +189,6 @@ def _has_weather(segment: Segment) -> bool:
         turn.who is None and _WEATHER.search(option.text)
         for beat in segment.beats for variant in beat.variants for turn in variant for option in turn.options
     )  # fmt: skip
-
-
-def due(touches: Sequence[Element], place: int, places: int) -> list[Element]:
-    """The touches whose turn it is: one at each place in order, the rest at the last place that is left."""
-    if place < 0 or (place > 0 and place >= len(touches)):
-        return []
-    if place == max(0, places - 1):
-        return list(touches[place:])
-    return [touches[place]] if place < len(touches) else []
 
 
 def _as_smell(line: str) -> str:

@@ -26,8 +26,8 @@ from cinegen_core.writers.embedded.work import WORDS_PER_MINUTE, Work, expected_
 ENOUGH = 0.6
 """The share of the running time that required beats should fill; optional beats that engines ask for fill the rest."""
 
-CUES_PER_WORD = 0.036
-"""Speeches for each word of running time, for certain, optional beats aside: 37 in five minutes."""
+CUES_PER_WORD = 0.039
+"""Speeches for each word of running time, for certain, optional beats aside: 40 in five minutes."""
 
 MOST_SCENES = 4
 """An episode has two to four scenes, its opening or its first find among them."""
@@ -172,7 +172,7 @@ def _fitting_plan(
         longer = make_plan(
             series, rep, situation, opening, chance, scenes=scenes, genres=genres, sample=sample
         )
-        if len(longer.scenes) <= len(plan.scenes) or expected_words(longer) > 1.1 * words:
+        if len(longer.scenes) <= len(plan.scenes) or expected_words(longer) > 1.15 * words:
             break
         plan = longer
     return plan
