@@ -6,8 +6,8 @@ from typing import ClassVar
 
 from cinegen_core.engines.base import Directive, EngineContext, Line, Phase, Realisation
 from cinegen_core.engines.common import by_parts
-from cinegen_core.engines.reading import content_words, lines
-from cinegen_core.story import Episode, StoryBible
+from cinegen_core.engines.reading import content_words, lines, mentions, stem
+from cinegen_core.story import Dialogue, Episode, StoryBible
 from cinegen_core.story.model import Noun
 
 
@@ -84,5 +84,10 @@ class SerializedContinuity:
                 if hit:
                     found.append(line)
                     words |= hit
+            taken = context.request.taken
+            for line, element in lines(episode, 1):
+                if isinstance(element, Dialogue) and taken and mentions(taken.label, stem(element.speaker)):
+                    found.append(line)
+                    words.add(element.speaker)
             parts.append((min(1.0, len(words) / 2), found, "the last choice at work in the first scene"))
         return by_parts(self.name, parts)

@@ -52,11 +52,13 @@ class Composer:
             truths = truths.after(self.work.plan.opening.choice.gives)
         return truths
 
-    def _introduce(self, elements: Sequence[Element], segment: Segment) -> list[Element]:
+    def _introduce(
+        self, elements: Sequence[Element], segment: Segment, people: Sequence[str] = ()
+    ) -> list[Element]:
         """Puts a line of description before the first time that a viewer meets somebody."""
         result: list[Element] = []
         for element in elements:
-            for key in segment.people:
+            for key in people or segment.people:
                 person = self.work.series.people[key]
                 if key in self.ledger.seen:
                     continue
@@ -72,7 +74,7 @@ class Composer:
 
     def _scene(self, segment: Segment, beats: Sequence[BeatScript], hook: Sequence[Element]) -> Scene:
         place = self.work.series.cards.places[segment.place]
-        elements: list[Element] = [*hook]
+        elements: list[Element] = self._introduce(hook, segment, tuple(self.work.series.people))
         is_opening = self.work.plan.opening is not None and segment.index == 1
         if segment.index == 1 and self.work.request.number == 1:
             premise = self.work.series.bible.premise
@@ -88,15 +90,21 @@ class Composer:
             picks = self.scribe.arrange(beats, segment, spoken, self._next_cue(segment))
             body: list[Element] = []
             kinds = {pick.beat.kind for pick in picks}
-            # Small touches stand round a scene, never between a speech and its answer.
+            # Small touches stand round a scene or at its last seam, never between a speech and its answer.
             body += self.setting.background(segment, late=False)
             body += self.setting.touches(segment, kinds, late=False)
+            late = [
+                *self.setting.touches(segment, kinds, late=True),
+                *self.setting.background(segment, late=True),
+            ]
             for pick in picks:
+                if segment.last and pick is picks[-1] and pick.beat.kind == "button":
+                    body += late  # the cliff follows the button
+                    late = []
                 body += pick.elements
                 if pick.beat.kind == "plant":
                     self.ledger.planted.add(pick.beat.argument)
-            body += self.setting.touches(segment, kinds, late=True)
-            body += self.setting.background(segment, late=True)
+            body += late
             elements += self._introduce(_one_cue_each(body), segment)
         self.ledger.commit(elements)
         slug = f"{place.slug} - {segment.time.upper()}"
