@@ -10,13 +10,10 @@ from cinegen_core.engines.common import by_parts, has_genre, numbered, talked
 from cinegen_core.engines.reading import content_words, lines, mentions, stem
 from cinegen_core.story import Action, Dialogue, Episode, StoryBible
 
-RUNNERS = ("pigeon", "ladder", "parcel", "wasp")
-"""Running jokes for a series that has none of its own."""
-
 
 class ComedyDirective(Directive):
     """`gags` more set-up-and-punch pairs than the draft (the punch at most `gap` words, ending a speech); the running joke about
-    `runner` in `runner_scenes`."""
+    `runner` in `runner_scenes` (none where `runner` is empty)."""
 
     gag_scenes: tuple[int, ...]
     gap: int = 7
@@ -43,7 +40,7 @@ class ComedyTiming:
         return ComedyDirective(
             engine=self.name,
             gag_scenes=tuple(n for n, _ in talked(context)),
-            runner=own_runner(context.bible) or RUNNERS[context.request.seed % len(RUNNERS)],
+            runner=own_runner(context.bible),
             runner_scenes=tuple(dict.fromkeys((scenes[0], scenes[-1]))),
         )
 
@@ -58,19 +55,13 @@ class ComedyTiming:
             if isinstance(e, Action) and mentions(e.text, noun)
         ]
         more = max(0, len(found) - len(had)) / 2
-        return by_parts(
-            self.name,
-            [
-                (min(1.0, more / directive.gags), found, f"{directive.gags} more punches"),
-                (
-                    1.0
-                    if len({line.scene for line in runner}) >= min(2, len(directive.runner_scenes))
-                    else 0.0,
-                    runner,
-                    f"the running joke about the {directive.runner}",
-                ),
-            ],
-        )
+        parts: list[tuple[float, list[Line], str]] = [
+            (min(1.0, more / directive.gags), found, f"{directive.gags} more punches")
+        ]
+        if directive.runner:
+            often = len({line.scene for line in runner}) >= min(2, len(directive.runner_scenes))
+            parts.append((1.0 if often else 0.0, runner, f"the running joke about the {directive.runner}"))
+        return by_parts(self.name, parts)
 
 
 def own_runner(bible: StoryBible) -> str:

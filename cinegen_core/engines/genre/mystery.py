@@ -7,28 +7,20 @@ from typing import ClassVar
 
 from cinegen_core.engines.base import Directive, EngineContext, Line, Phase, Realisation
 from cinegen_core.engines.common import by_parts, has_genre, numbered
-from cinegen_core.engines.reading import content_words, lines, mentions, scene_text, stem
+from cinegen_core.engines.reading import content_words, lines
 from cinegen_core.story import Action, Dialogue, Episode, StoryBible
 
-_SUSPICION = re.compile(
+EVIDENCE = re.compile(
     r"\b(saw|seen|who|why|where|when|key|lied?|lying|hid\w*|knew|knows|was there|wasn't|alone|late|night|nobody|somebody|took|takes|left|missing|cut|burn\w*|"
     r"signed?|paid|money|locked|open\w*|wrong|before|after|only|never|could have|must have)\b",
     re.IGNORECASE,
 )
 
 
-HERRINGS = ("corner", "glass", "mud", "stain", "lock", "envelope", "number", "rope", "match", "initials")
-"""Traces that look like evidence and are explained."""
-
-
 class MysteryDirective(Directive):
-    """A wrong lead `herring` seen in scene `plant` and explained later, in `reveal` (the same scene: a trace stays where it is); `traces` more lines of evidence than the draft has;
-    `solution` unsaid before scene `solved` (None: in the whole episode)."""
+    """`traces` more lines of evidence in the description than the draft has; `solution` unsaid before scene `solved` (None: in the whole episode)."""
 
-    herring: str
-    plant: int
-    reveal: int
-    traces: int = 3
+    traces: int = 5
     scenes: tuple[int, ...]
     solution: str = ""
     solved: int | None = None
@@ -45,20 +37,13 @@ class Mystery:
         return has_genre(bible, "myster", "crime", "detect", "whodun", "noir")
 
     def brief(self, context: EngineContext) -> str:
-        return "A trace seen in one scene and explained, wrongly suspected, in a later one; how many lines of evidence a fair viewer gets; before which scene the solution must not be said."
+        return "How many traces a fair viewer gets to see before they are understood, which wrong lead has a good reason, and before which scene the solution must not be said."
 
     def propose(self, context: EngineContext) -> MysteryDirective:
         outline = context.draft.outline
         scenes = tuple(n for n, _ in numbered(context))
-        where = scenes[len(scenes) // 2]
-        text = "\n".join(scene_text(s) for s in context.draft.episode.scenes)
-        start = (context.request.seed + 3 * context.request.number) % len(HERRINGS)
-        order = HERRINGS[start:] + HERRINGS[:start]
         return MysteryDirective(
             engine=self.name,
-            herring=next((h for h in order if not mentions(text, stem(h))), order[0]),
-            plant=where,
-            reveal=where,
             scenes=scenes,
             solution=outline.truth,
             solved=next((n for n, s in numbered(context) if s.reveals), None),
@@ -66,26 +51,10 @@ class Mystery:
 
     def realised(self, episode: Episode, directive: Directive, context: EngineContext) -> Realisation:
         assert isinstance(directive, MysteryDirective)
-        noun = stem(directive.herring)
-        plant = [
-            line
-            for line, e in lines(episode, directive.plant)
-            if isinstance(e, Action) and mentions(e.text, noun)
-        ]
-        reveal = [
-            line
-            for line, e in lines(episode, directive.reveal)
-            if isinstance(e, Action) and mentions(e.text, noun)
-        ]
         found, had = _traces(episode, directive), _traces(context.draft.episode, directive)
         more = max(0, len(found) - len(had))
         parts: list[tuple[float, list[Line], str]] = [
-            (
-                1.0 if len({*plant, *reveal}) >= 2 else 0.0,
-                [*plant, *reveal],
-                f"the {directive.herring}, seen in scene {directive.plant}, explained in scene {directive.reveal}",
-            ),
-            (min(1.0, more / directive.traces), found, f"{directive.traces} more traces in plain sight"),
+            (min(1.0, more / directive.traces), found, f"{directive.traces} more traces in plain sight")
         ]
         answer = content_words(directive.solution)
         early = [
@@ -102,5 +71,5 @@ def _traces(episode: Episode, directive: MysteryDirective) -> list[Line]:
     """Lines of description after a scene's opening that hold a word of evidence."""
     return [
         line for line, e in lines(episode)
-        if isinstance(e, Action) and line.scene in directive.scenes and line.line > 3 and _SUSPICION.search(e.text)
+        if isinstance(e, Action) and line.scene in directive.scenes and line.line > 3 and EVIDENCE.search(e.text)
     ]  # fmt: skip

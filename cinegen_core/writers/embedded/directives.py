@@ -90,7 +90,7 @@ def _wishes(directive: Directive, scenes: Sequence[int], series: Series) -> Iter
         case ComedyDirective():
             for scene in directive.gag_scenes:
                 yield Wish(scene, "gag", 1.5)
-            for scene in directive.runner_scenes:
+            for scene in directive.runner_scenes if directive.runner else ():
                 yield Wish(scene, "runner", 1.2, directive.runner)
         case HorrorDirective():
             for scene in scenes:
@@ -114,8 +114,6 @@ def _touches(directive: Directive) -> Iterator[Touch]:
                 yield Touch("pair", setup.what, setup.plant, setup.payoff)
         case HorrorDirective():
             yield Touch("cue", directive.cue, directive.early, directive.late)
-        case MysteryDirective():
-            yield Touch("herring", directive.herring, directive.plant, directive.reveal)
         case RomanceDirective() if len(directive.scenes) > 1:
             yield Touch("gesture", directive.gesture, directive.scenes[0], directive.scenes[-1])
         case _:
@@ -159,6 +157,7 @@ def orders_from(directives: Sequence[Directive], work: Work, first: Sequence[Dir
         conflict=ConflictDirective in by_type,
         stakes=frozenset(tension.stake_scenes) if isinstance(tension, TensionDirective) else frozenset(),
         twists=GenreDirective in by_type,
+        evidence=MysteryDirective in by_type,
         dread=HorrorDirective in by_type,
         closeness=RomanceDirective in by_type,
         terms=frozenset(language.terms) if isinstance(language, LanguageDirective) else frozenset(),

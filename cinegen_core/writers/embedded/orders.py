@@ -46,6 +46,7 @@ class Orders:
     conflict: bool = False
     stakes: frozenset[int] = frozenset()
     twists: bool = False
+    evidence: bool = False
     dread: bool = False
     closeness: bool = False
     terms: frozenset[str] = frozenset()

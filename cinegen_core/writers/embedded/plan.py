@@ -26,6 +26,9 @@ HEED = 0.7
 FIRST_HEED = 0.5
 """The same for a first episode: seasons should begin in many ways."""
 
+OWN_KIND = 30.0
+"""How much a library scene written for this kind of secret is preferred to one that fits any."""
+
 ASKED_FOR = 9.0
 """What a scene gains for each person, place or secret that a note to the writers names."""
 
@@ -181,7 +184,7 @@ def _weight(  # noqa: C901 - flat: one consideration after the other
     if scene.roles.people and series.written:
         weight *= 0.03
     if scene.roles.people and scene.script.head.get("secret", "any") != "any":
-        weight *= 3.0
+        weight *= OWN_KIND
     if scene.roles.people and scene.script.id in situation.scripts:
         weight *= 0.004
     weight *= 4.0 if scene.fact == focus else 0.5
@@ -299,7 +302,7 @@ def _endings(
         if ending.roles.people and series.written:
             score -= 3.0
         if ending.roles.people and ending.script.head.get("secret", "any") != "any":
-            score += 1.5
+            score += 3.0
         if ending.script.id in situation.scripts:
             score -= 2.5
         found.append((score, ending))

@@ -9,6 +9,7 @@ from itertools import pairwise
 
 from cinegen_core.engines.format.genre_mastery import EXPECTATION
 from cinegen_core.engines.genre.horror import DREAD
+from cinegen_core.engines.genre.mystery import EVIDENCE
 from cinegen_core.engines.genre.romance_chemistry import ADMISSION, TOUCH
 from cinegen_core.engines.reading import content_words, is_formal, is_round, says_stake, tension
 from cinegen_core.story import Action, Dialogue, Scene
@@ -212,6 +213,8 @@ class Scribe:
             score += 0.8 * sum(says_stake(e.text) for e in spoken)
         if self.orders.twists:
             score += 0.9 * sum(bool(EXPECTATION.search(e.text)) for e in elements)
+        if self.orders.evidence:
+            score += 0.5 * sum(bool(EVIDENCE.search(e.text)) for e in elements if isinstance(e, Action))
         if self.orders.dread:
             score += 0.6 * sum(bool(DREAD.search(e.text)) for e in elements if isinstance(e, Action))
         if self.orders.closeness:

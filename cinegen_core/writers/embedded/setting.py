@@ -93,7 +93,7 @@ class Setting:
                 found += [Action(text=line)] if line else []
         wish = self.orders.wants(segment.index, "runner")
         if wish and "runner" not in played and not late:
-            steps = cards.runner or self._stock("runner", wish.argument, "step")
+            steps = cards.runner
             if self.ledger.runner < len(steps):
                 found.append(Action(text=steps[self.ledger.runner]))
                 self.ledger.runner += 1
