@@ -95,8 +95,9 @@ def contradictions(bible: StoryBible, season: Sequence[Episode]) -> list[Contrad
 
 def _people(cast: Mapping[str, object], episode: Episode, seen: set[str]) -> list[Contradiction]:
     found = []
+    shown = ""
     for scene in episode.scenes:
-        shown = " ".join(e.text for e in scene.elements if isinstance(e, Action)).casefold()
+        shown += " ".join(e.text for e in scene.elements if isinstance(e, Action)).casefold()
         for element in scene.elements:
             if not isinstance(element, Dialogue):
                 continue

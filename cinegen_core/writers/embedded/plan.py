@@ -183,7 +183,7 @@ def _weight(  # noqa: C901 - flat: one consideration after the other
         weight *= 0.45
     if scene.roles.people and series.written:
         weight *= 0.03
-    if scene.roles.people and scene.script.head.get("secret", "any") != "any":
+    if scene.roles.people and scene.special:
         weight *= OWN_KIND
     if scene.roles.people and scene.script.id in situation.scripts:
         weight *= 0.004
@@ -302,7 +302,7 @@ def _endings(
         if ending.roles.people and series.written:
             score -= 3.0
         if ending.roles.people and ending.script.head.get("secret", "any") != "any":
-            score += 3.0
+            score += 6.0
         if ending.script.id in situation.scripts:
             score -= 2.5
         found.append((score, ending))
@@ -335,6 +335,7 @@ def make_plan(
             allowed = [s for s in pool if truths.allow(situation.needed(s.needs), situation.number)]
             if not series.written and narrow:
                 close = [s for s in allowed if s.fact in near]
+                close = [s for s in close if s.special and s.script.id not in situation.scripts] or close
                 fresh = [s for s in close if s.script.id not in situation.scripts]
                 allowed = fresh or [s for s in allowed if s.script.id not in situation.scripts] or close
             known[focus, truths] = allowed

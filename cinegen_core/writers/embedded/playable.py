@@ -14,6 +14,9 @@ from cinegen_core.writers.embedded.notation import ChoiceScript, EndingScript, S
 _ROLE_TOKEN = re.compile(r"^([!-]?)(?:([AHX]):(truth|clue\.[\w-]+)|(prop|thing)@([AHX]|gone)|(.+))$")
 
 
+OUTDOOR_KINDS = frozenset(("street", "outdoors", "boat"))
+
+
 @dataclass(frozen=True)
 class Roles:
     """Who plays what: role letter to person, and the fact it is all about. Empty for written scenes."""
@@ -64,6 +67,12 @@ class PlayableScene:
     @property
     def kind(self) -> str:
         return self.script.kind
+
+    @property
+    def special(self) -> bool:
+        """Whether a library scene was written for this one kind of secret or for a genre, not for several or any."""
+        kinds = split(self.script.head.get("secret", "any"))
+        return (len(kinds) == 1 and kinds != ("any",)) or bool(self.script.head.get("genre"))
 
     @cached_property
     def talk(self) -> tuple[float, float]:
@@ -132,8 +141,11 @@ def _places_for(series: Series, script_places: tuple[str, ...], by_kind: bool) -
 def _scene(series: Series, script: SceneScript, roles: Roles) -> PlayableScene | None:
     library = bool(roles.people)
     places = _places_for(series, script.places, library)
-    if not places:
-        places = tuple(series.cards.places) if library and script.kind in ("find", "alone") else ()
+    if (
+        not places and library
+    ):  # no such place in this series: one that is indoors or out of doors as those are
+        outside = all(kind in OUTDOOR_KINDS for kind in script.places)
+        places = tuple(key for key, place in series.cards.places.items() if place.interior != outside)
     if not places:
         return None
     return PlayableScene(
