@@ -318,6 +318,17 @@ def coverage(script: Script) -> Iterator[str]:
     yield "by fact: " + ", ".join(f"{k} {v}" for k, v in sorted(by_fact.items()))
     yield f"three-handed: {sum(len(s.who) > 2 for s in script.scenes)}; hooks {len(script.hooks)}; endings {len(script.endings)}"
     yield "optional beats: " + ", ".join(f"{k} {v}" for k, v in sorted(options.items()))
+    spoken = [t for _, lines in _all_lines(script) for t in lines if t.spoken]
+    voiced = sum(any(o.register for o in t.options) for t in spoken)
+    manners: dict[str, int] = defaultdict(int)
+    for turn in spoken:
+        for option in turn.options:
+            manners[option.register or "plain"] += 1
+    if voiced:
+        share = voiced / len(spoken)
+        yield f"speeches in more than one voice {share:.0%}: " + ", ".join(
+            f"{k} {v}" for k, v in sorted(manners.items())
+        )
     lengths = sorted(_least_words(scene) for scene in script.scenes if scene.kind not in ("find", "alone"))
     if lengths:
         yield f"words in required beats of full scenes: {lengths[0]} to {lengths[-1]}, middle {lengths[len(lengths) // 2]}"

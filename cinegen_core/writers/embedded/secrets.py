@@ -265,6 +265,8 @@ def thing_of(text: str, kind: str) -> str:
     named = re.search(r"\b(?:called|named)\s+([A-Z][\w-]+)", text)
     if named and kind == "pretence":
         return named.group(1)
+    if kind == "debt":
+        return "the debt"
     if event := re.search(
         r"\b(accident|fire|crash|drowning|robbery|explosion|murder|affair|divorce|wedding)\b", text
     ):
