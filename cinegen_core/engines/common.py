@@ -32,7 +32,3 @@ def by_parts(engine: str, parts: Sequence[tuple[float, Sequence[Line], str]]) ->
     lines = dict.fromkeys(line for _, found, _ in parts for line in found)
     missing = tuple(what for share, _, what in parts if share < 1)
     return Realisation(engine=engine, score=min(1.0, max(0.0, score)), lines=tuple(lines), missing=missing)
-
-
-def count_at_least(found: Sequence[Line], wanted: int) -> float:
-    return 1.0 if len(found) >= wanted else 0.0

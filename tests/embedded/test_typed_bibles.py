@@ -63,7 +63,7 @@ def test_a_secret_is_said_in_the_first_and_to_the_second_person(
 def test_whom_a_pronoun_means_depends_on_who_else_is_there() -> None:
     gil = Character(name="Gil Rask", pronouns="he/him")
     noor = Character(name="Noor Haddad", pronouns="she/her")
-    marked = mark_others("He has kept a tape of every one of her shows.", gil, "gil", {"noor": noor}, "noor")
+    marked = mark_others("He has kept a tape of every one of her shows.", gil, {"noor": noor}, "noor")
     assert "<noor:POS>" in marked
     assert unmark(marked, {"noor": "Noor"}) == "He has kept a tape of every one of Noor's shows."
 

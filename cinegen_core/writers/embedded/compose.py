@@ -207,7 +207,6 @@ class Composer:
             pools=dict(sorted(self.ledger.pools.items())),
             planted=tuple(sorted(self.ledger.planted)),
             ending=plan.ending.id,
-            last_fact=plan.ending.fact,
             last_place=plan.scenes[-1].place,
             runner=self.ledger.runner,
         )

@@ -199,7 +199,7 @@ def _fact(
         kind = kind_of_secret(body)
         thing = thing_of(body, kind)
         secret = first
-    marked = mark_others(secret, character, key, others, lead)
+    marked = mark_others(secret, character, others, lead)
     spoken = forms(marked, (character.short, character.name), character.subject)
     truth = unmark(spoken["he"], names)
     touched = re.search(r"<(\w+):", marked)

@@ -29,7 +29,6 @@ class Memory(Noun):
     pools: dict[str, int] = Field(default_factory=dict)
     planted: tuple[str, ...] = ()
     ending: str = ""
-    last_fact: str = ""
     last_place: str = ""
     runner: int = 0
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property, partial
 
 from cinegen_core.engines.reading import content_words
@@ -450,7 +450,3 @@ def _chain(
     score -= 150 * max(0.0, TALK - cues / max(1.0, words))
     score += 1.5 * chance.roll("chain", attempt)
     return Plan(opening, tuple(chain), ending, focus, truths, score)
-
-
-def with_times(plan: Plan, times: Sequence[str]) -> Plan:
-    return replace(plan, scenes=tuple(replace(p, time=t) for p, t in zip(plan.scenes, times, strict=True)))

@@ -319,9 +319,7 @@ def _nouns(text: str) -> Iterator[tuple[str, bool]]:
         )
 
 
-def mark_others(
-    text: str, holder: Character, holder_key: str, others: dict[str, Character], lead: str
-) -> str:
+def mark_others(text: str, holder: Character, others: dict[str, Character], lead: str) -> str:
     """Puts marks like `<noor:POS>` where the sentence means somebody else of the cast, by name or by pronoun."""
     for key, person in sorted(others.items(), key=lambda item: -len(item[1].name)):
         for name in dict.fromkeys((person.name, person.short)):
