@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 from cinegen_core.engines.reading import (
     answered_questions,
-    content_words,
     contraction_rate,
     head_noun,
     interruptions,
@@ -20,6 +19,7 @@ from cinegen_core.engines.reading import (
     tension,
 )
 from cinegen_core.story import Action, Dialogue, Scene
+from cinegen_core.story.words import content_words
 from tests.builders import a_scene, an_episode
 
 

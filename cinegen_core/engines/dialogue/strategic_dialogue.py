@@ -6,8 +6,9 @@ from typing import ClassVar
 
 from cinegen_core.engines.base import Directive, EngineContext, Line, Phase, Realisation
 from cinegen_core.engines.common import by_parts, numbered, talked
-from cinegen_core.engines.reading import answered_questions, content_words, lines
+from cinegen_core.engines.reading import answered_questions, lines
 from cinegen_core.story import Dialogue, Episode, StoryBible
+from cinegen_core.story.words import content_words
 
 
 class SecretDirective(Directive):

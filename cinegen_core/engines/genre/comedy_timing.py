@@ -7,8 +7,9 @@ from typing import ClassVar
 
 from cinegen_core.engines.base import Directive, EngineContext, Line, Phase, Realisation
 from cinegen_core.engines.common import by_parts, has_genre, numbered, talked
-from cinegen_core.engines.reading import content_words, lines, mentions, stem
+from cinegen_core.engines.reading import lines, mentions
 from cinegen_core.story import Action, Dialogue, Episode, StoryBible
+from cinegen_core.story.words import content_words, stem
 
 
 class ComedyDirective(Directive):

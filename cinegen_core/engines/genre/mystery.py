@@ -7,8 +7,9 @@ from typing import ClassVar
 
 from cinegen_core.engines.base import Directive, EngineContext, Line, Phase, Realisation
 from cinegen_core.engines.common import by_parts, has_genre, numbered
-from cinegen_core.engines.reading import content_words, lines
+from cinegen_core.engines.reading import lines
 from cinegen_core.story import Action, Dialogue, Episode, StoryBible
+from cinegen_core.story.words import content_words
 
 EVIDENCE = re.compile(
     r"\b(saw|seen|who|why|where|when|key|lied?|lying|hid\w*|knew|knows|was there|wasn't|alone|late|night|nobody|somebody|took|takes|left|missing|cut|burn\w*|"

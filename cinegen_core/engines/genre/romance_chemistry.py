@@ -8,8 +8,9 @@ from typing import ClassVar
 
 from cinegen_core.engines.base import Directive, EngineContext, Line, Phase, Realisation
 from cinegen_core.engines.common import by_parts, has_genre, numbered
-from cinegen_core.engines.reading import lines, mentions, scene_text, stem
+from cinegen_core.engines.reading import lines, mentions, scene_text
 from cinegen_core.story import Action, Dialogue, Episode, StoryBible
+from cinegen_core.story.words import stem
 
 TOUCH = re.compile(
     r"\b(hands?|fingers?|sleeves?|shoulders?|wrist|elbow|hair|collar|coat|scarf|cheek|knees?|arm|palm|touch\w*|brush\w*|close\w*|beside|next to|nearer|lean\w*|"

@@ -7,9 +7,10 @@ from typing import ClassVar, Literal
 
 from cinegen_core.engines.base import Directive, EngineContext, Phase, Realisation
 from cinegen_core.engines.common import by_parts, numbered
-from cinegen_core.engines.reading import content_words, head_noun, head_phrase, lines, mentions
+from cinegen_core.engines.reading import head_noun, head_phrase, lines, mentions
 from cinegen_core.story import Episode, StoryBible
 from cinegen_core.story.model import Noun
+from cinegen_core.story.words import content_words
 
 _TURNED = re.compile(
     r"\b(not|no longer|without|gone|stopped|stops|broken|missing|empty|off|out|dark|wrong|turned|upside|never|nobody|other|instead|first time|down|away|torn|cold)\b|n['’]t\b",

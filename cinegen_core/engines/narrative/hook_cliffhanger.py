@@ -7,8 +7,9 @@ from typing import ClassVar, Literal
 
 from cinegen_core.engines.base import Directive, EngineContext, Line, Phase, Realisation
 from cinegen_core.engines.common import by_parts
-from cinegen_core.engines.reading import content_words, lines
+from cinegen_core.engines.reading import lines
 from cinegen_core.story import Episode, StoryBible
+from cinegen_core.story.words import content_words
 
 _ASKS = re.compile(
     r"\?|\b(no|not|never|nobody|nothing|no one|without|except|already|still|only|empty|missing|wrong|before|again|instead|too|yet|one more|alone|stops?|"

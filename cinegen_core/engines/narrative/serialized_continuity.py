@@ -6,9 +6,10 @@ from typing import ClassVar
 
 from cinegen_core.engines.base import Directive, EngineContext, Line, Phase, Realisation
 from cinegen_core.engines.common import by_parts
-from cinegen_core.engines.reading import content_words, lines, mentions, stem
+from cinegen_core.engines.reading import lines, mentions
 from cinegen_core.story import Dialogue, Episode, StoryBible
 from cinegen_core.story.model import Noun
+from cinegen_core.story.words import content_words, stem
 
 
 class Learned(Noun):

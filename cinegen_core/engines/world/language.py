@@ -6,9 +6,10 @@ from typing import ClassVar
 
 from cinegen_core.engines.base import Directive, EngineContext, Line, Phase, Realisation
 from cinegen_core.engines.common import by_parts, talked
-from cinegen_core.engines.reading import content_words, contraction_rate, is_formal, lines, vocabulary
+from cinegen_core.engines.reading import contraction_rate, is_formal, lines, vocabulary
 from cinegen_core.story import Dialogue, Episode, StoryBible
 from cinegen_core.story.model import Noun
+from cinegen_core.story.words import content_words
 
 
 class Register(Noun):

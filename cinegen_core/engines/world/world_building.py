@@ -7,8 +7,9 @@ from typing import ClassVar
 
 from cinegen_core.engines.base import Directive, EngineContext, Line, Phase, Realisation
 from cinegen_core.engines.common import by_parts, numbered
-from cinegen_core.engines.reading import content_words, lines
+from cinegen_core.engines.reading import lines
 from cinegen_core.story import Action, Episode, StoryBible
+from cinegen_core.story.words import content_words
 
 SOUND = re.compile(
     r"\b(sounds?|hears?|heard|hums?|humming|ticks?|ticking|rings?|ringing|creaks?|creaking|knocks?|knocking|drips?|dripping|silen\w+|quiet\w*|radio|bells?|"

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
-
-from pydantic import Field
 
 from cinegen_core.story.episode import Action, Dialogue, Element, Transition
 from cinegen_core.story.errors import Problem, StoryError
@@ -19,32 +16,8 @@ from cinegen_core.story.formats.marks import (
     unescape,
     unescaped,
 )
-from cinegen_core.story.model import Noun
+from cinegen_core.story.script import Script, ScriptChoice, ScriptScene
 from cinegen_core.story.source import MAX_BYTES
-
-
-class ScriptScene(Noun):
-    """A scene as a script shows it: without its running time."""
-
-    slugline: str
-    elements: tuple[Element, ...]
-
-
-class ScriptChoice(Noun):
-    label: str
-    consequence: str
-
-
-class FountainScript(Noun):
-    """What a Fountain file holds of an episode. `scenes` before the first slugline have an empty one."""
-
-    series: str = ""
-    number: Annotated[int, Field(ge=0)] = 0
-    title: str = ""
-    scenes: tuple[ScriptScene, ...] = ()
-    question: str = ""
-    choices: tuple[ScriptChoice, ...] = ()
-
 
 _BONEYARD = re.compile(r"/\*.*?\*/", re.DOTALL)
 _NOTE = re.compile(r"\[\[.*?\]\]", re.DOTALL)
@@ -52,7 +25,7 @@ _CHOICE = re.compile(r"!?\d{1,3}\. ?(.*)", re.DOTALL)
 _TITLE_KEY = re.compile(r"([^:\n]{1,60}):[ \t]*(.*)")
 
 
-def from_fountain(text: str, *, name: str = "the script") -> FountainScript:
+def from_fountain(text: str, *, name: str = "the script") -> Script:
     """Title page, scenes and choices of a Fountain document.
 
     Notes, boneyard, sections, synopses and page breaks are left out; lyrics and centred lines become action;
@@ -83,7 +56,7 @@ def from_fountain(text: str, *, name: str = "the script") -> FountainScript:
             scenes[-1][1].extend(elements)
     question, choices = _choices(rest)
     number = titles.get("episode", "")
-    return FountainScript(
+    return Script(
         series=titles.get("title", ""),
         number=int(number) if re.fullmatch(r"\d{1,3}", number) else 0,
         title=titles.get("episode title", ""),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from cinegen_core.engines.reading import content_words
 from cinegen_core.story import Action, Choice, Effect, Scene
+from cinegen_core.story.words import content_words
 from cinegen_core.writers.embedded.cards import Series
 from cinegen_core.writers.embedded.orders import Orders
 from cinegen_core.writers.embedded.playable import PlayableChoice

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from cinegen_core.engines.reading import content_words, head_noun, manner_of, mentions
+from cinegen_core.engines.reading import head_noun, manner_of, mentions
 from cinegen_core.story import Character, Location, StoryBible
+from cinegen_core.story.words import content_words
 from cinegen_core.writers.embedded.cards import (
     BackgroundCard,
     Cards,

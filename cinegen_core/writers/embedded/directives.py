@@ -21,10 +21,11 @@ from cinegen_core.engines.narrative.fractal_narrative import MotifDirective
 from cinegen_core.engines.narrative.hook_cliffhanger import HookDirective
 from cinegen_core.engines.narrative.pacing_rhythm import PacingDirective
 from cinegen_core.engines.narrative.serialized_continuity import ContinuityDirective
-from cinegen_core.engines.reading import content_words, head_noun
+from cinegen_core.engines.reading import head_noun
 from cinegen_core.engines.world.language import LanguageDirective
 from cinegen_core.engines.world.living_world import LifeDirective
 from cinegen_core.engines.world.world_building import PlaceDirective
+from cinegen_core.story.words import content_words
 from cinegen_core.writers.embedded.cards import Series
 from cinegen_core.writers.embedded.notation import OPTIONAL
 from cinegen_core.writers.embedded.orders import Orders, Touch, Wish

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 
-from cinegen_core.engines.reading import content_words
+from cinegen_core.story.words import content_words
 from cinegen_core.writers.embedded.cards import Series
 from cinegen_core.writers.embedded.chance import Chance
 from cinegen_core.writers.embedded.notation import TIMES

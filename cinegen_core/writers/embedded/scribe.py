@@ -11,8 +11,9 @@ from cinegen_core.engines.format.genre_mastery import EXPECTATION
 from cinegen_core.engines.genre.horror import DREAD
 from cinegen_core.engines.genre.mystery import EVIDENCE
 from cinegen_core.engines.genre.romance_chemistry import ADMISSION, TOUCH
-from cinegen_core.engines.reading import content_words, is_formal, is_round, says_stake, tension
+from cinegen_core.engines.reading import is_formal, is_round, says_stake, tension
 from cinegen_core.story import Action, Dialogue, Scene
+from cinegen_core.story.words import content_words
 from cinegen_core.writers.embedded.cards import Person, Series
 from cinegen_core.writers.embedded.chance import Chance
 from cinegen_core.writers.embedded.grammar import expand_contractions, tidy

@@ -1,0 +1,279 @@
+"""Dialogue quality: replies that answer, people told apart by their speech, speech that is speech."""
+
+from __future__ import annotations
+
+import re
+import statistics
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+from cinegen_core.scorer.links import link, profile
+from cinegen_core.scorer.measure import NOTHING, Finding, Found, Measure, faults, share
+from cinegen_core.scorer.reading import Line, Reading, Sentence
+from cinegen_core.scorer.words import phrases, words
+
+_CONTRACTED = re.compile(r"\b\w+(?:n't|'(?:m|re|ve|ll|d))\b|\b(?:it|that|what|who|there|here|he|she|where|how|let)'s\b")
+_FULL = re.compile(
+    r"\b(?:(?:do|does|did|is|are|was|were|have|has|had|could|would|should|will|must) not|cannot|i am|i have|i will|i would|you are|you have|you will|it is|"
+    r"that is|there is|he is|she is|they are|we are|we have|what is|who is|let us)\b"
+)
+_FEELING = re.compile(
+    r"\b(?:i|you|we) (?:\w+ )?(?:feel|felt|am feeling|am|'m|was|are|were|need|needed|love|hate|resent|blame|envy|fear)\b|\b(?:i'm|you're|we're|i've been|you've been|makes? me|made me|you make me)\b"
+)
+_EXPLAINS = re.compile(
+    r"\b(?:i(?:'ve| have)? (?:always|never) (?:been|felt|wanted|loved|hated|known|told|forgave|forgiven)|the (?:reason|truth) (?:is|that|why)|what i (?:really )?(?:mean|feel|want|need) is|deep down|"
+    r"i(?:'m| am) (?:the kind|someone|a person|the sort) (?:of|who)|because i (?:feel|am|was|love|hate|need|want|care)|you (?:always|never) (?:understood|loved|cared|listened|believed|made me)|"
+    r"i(?:'m| am) (?:so |very |really |just )?(?:angry|afraid|scared|hurt|ashamed|jealous|sad|lonely|frightened|proud|sorry|guilty)\b|i (?:feel|felt)\b|my (?:feelings|fear|guilt|anger|pain|heart)|"
+    r"what matters|that means (?:that )?(?:you|i|we)|i realis?ze|i understand that|i want you to know|i need you to)"
+)
+
+
+def replies_answer(reading: Reading) -> Found:
+    """How much better replies fit what was just said than other speeches of the same two people in the scene would.
+
+    The mean link of neighbours plus their lead over the mean link of non-neighbours, so that a topic in common is not
+    enough. 0 is chance.
+    """
+    rows: list[tuple[Line, float, str, str]] = []
+    lead: list[float] = []
+    for scene in reading.scenes:
+        profiles = [profile(line) for line in scene.speeches]
+        by_pair: dict[tuple[str, str], list[float]] = {}
+        for i, said in enumerate(scene.speeches):
+            for j in range(max(0, i - 9), min(len(scene.speeches), i + 10)):
+                if j != i + 1 and j != i and scene.speeches[j].speaker != said.speaker:
+                    value = link(profiles[i], profiles[j])
+                    by_pair.setdefault((said.speaker, scene.speeches[j].speaker), []).append(value)
+        for i, (said, answer) in enumerate(pairwise(scene.speeches)):
+            if said.speaker == answer.speaker:
+                continue
+            value = link(profiles[i], profiles[i + 1])
+            rows.append((answer, value, "takes up what was just said", "could follow anything: it does not take up the speech before it" if value < 0.15 else ""))
+            others = by_pair.get((said.speaker, answer.speaker))
+            if others:
+                lead.append(value - statistics.fmean(others))
+    found = share(rows)
+    if found.raw is None or len(rows) < 4:
+        return NOTHING
+    ahead = statistics.fmean(lead) if lead else 0.0
+    return Found(0.5 * found.raw + ahead, found.seen, found.findings)
+
+
+def _manner(line: Line) -> tuple[float, ...]:
+    folded = line.text.casefold()
+    count = max(1, len(line.words))
+    return (
+        min(count, 25) / 8,
+        1.6 * bool(_CONTRACTED.search(folded)),
+        1.3 * line.text.count("?") / max(1, len(line.sentences)),
+        min(3, line.text.count(",")) * 0.8,
+        0.8 * len(line.sentences),
+        1.5 * (line.words[0] in _OPENERS if line.words else False),
+        1.5 * bool(_FULL.search(folded)),
+        1.2 * ("i" in line.words or "i'm" in line.words),
+        1.2 * ("you" in line.words),
+        sum(map(len, line.words)) / count / 1.5,
+        1.5 * any(word[0].isdigit() for word in line.words) + 1.5 * ("--" in line.text or "..." in line.text),
+        1.5 * ("!" in line.text),
+    )
+
+
+_OPENERS = frozenset(["well", "oh", "yeah", "aye", "right", "listen", "look", "no", "please", "perhaps", "quite", "honestly", "now", "so", "and", "but", "yes", "then", "ah", "hm", "okay"])
+
+
+def voices_apart(reading: Reading) -> Found:
+    """Differences of manner between people over those within one person: the mean F ratio of a dozen marks, less 1.
+
+    People with five speeches or more. 0 is what one voice for all would give by chance.
+    """
+    groups = {who: lines for who, lines in reading.by_speaker.items() if len(lines) >= 5}
+    if len(groups) < 2:
+        return NOTHING
+    rows = {who: [_manner(line) for line in lines] for who, lines in groups.items()}
+    total = sum(map(len, rows.values()))
+    ratios: list[float] = []
+    for mark in range(len(next(iter(rows.values()))[0])):
+        columns = {who: [row[mark] for row in found] for who, found in rows.items()}
+        mean = sum(map(sum, columns.values())) / total
+        between = sum(len(c) * (statistics.fmean(c) - mean) ** 2 for c in columns.values()) / (len(rows) - 1)
+        within = sum(sum((v - statistics.fmean(c)) ** 2 for v in c) for c in columns.values()) / max(1, total - len(rows))
+        ratios.append(min(8.0, between / (within + 0.04)))
+    findings = []
+    overall = {who: [statistics.fmean(row[m] for row in found) for m in range(len(found[0]))] for who, found in rows.items()}
+    for who, lines in groups.items():
+        others = [mean for other, mean in overall.items() if other != who]
+        for line in lines:
+            row = _manner(line)
+            own = sum((a - b) ** 2 for a, b in zip(row, overall[who], strict=True))
+            far = min(sum((a - b) ** 2 for a, b in zip(row, other, strict=True)) for other in others)
+            if far - own > 2.5:
+                findings.append(Finding(line, f"could only be {who.upper()}", min(1.0, (far - own) / 8)))
+            elif own - far > 2.5:
+                findings.append(Finding(line, f"sounds like somebody else than {who.upper()}", -min(1.0, (own - far) / 8)))
+    return Found(statistics.fmean(ratios) - 1.0, total, tuple(findings))
+
+
+def spoken(reading: Reading) -> Found:
+    """Short forms among the places where one could stand; 0..1. Full forms everywhere are written, not said."""
+    short = full = 0
+    findings = []
+    for line in reading.speeches:
+        folded = line.text.casefold()
+        has, lacks = len(_CONTRACTED.findall(folded)), len(_FULL.findall(folded))
+        short += has
+        full += lacks
+        if lacks > has:
+            findings.append(Finding(line, "is said in full forms, as one writes", -min(1.0, 0.4 * lacks)))
+    return Found(short / (short + full), short + full, tuple(findings)) if short + full >= 6 else NOTHING
+
+
+def length(reading: Reading) -> Found:
+    """Words per speech, the mean of the script with each speech counted up to 60."""
+    if len(reading.speeches) < 4:
+        return NOTHING
+    counts = [min(60, len(line.words)) for line in reading.speeches]
+    findings = tuple(
+        Finding(line, f"is a speech of {len(line.words)} words", -min(1.0, len(line.words) / 60))
+        for line in reading.speeches
+        if len(line.words) > 32
+    )
+    return Found(statistics.fmean(counts), len(counts), findings)
+
+
+def rhythm(reading: Reading) -> Found:
+    """How much the length of speeches varies: standard deviation over mean."""
+    counts = [min(60, len(line.words)) for line in reading.speeches if line.words]
+    if len(counts) < 8:
+        return NOTHING
+    findings = tuple(Finding(line, "is short where others are long", 0.4) for line in reading.speeches if 1 <= len(line.words) <= 3)
+    return Found(statistics.pstdev(counts) / statistics.fmean(counts), len(counts), findings[:6])
+
+
+def under_the_words(reading: Reading) -> Found:
+    """Speeches that name the speaker's own feelings, motives or meaning, for each speech; a plainly stated one counts 1."""
+    feelings = words("emotion")
+
+    def look() -> Iterator[Finding]:
+        for line in reading.speeches:
+            folded = line.text.casefold()
+            if _EXPLAINS.search(folded):
+                yield Finding(line, "says outright what could be played", -1.0)
+            elif _FEELING.search(folded) and not feelings.isdisjoint(line.words):
+                yield Finding(line, "names a feeling", -0.7)
+
+    return faults(reading.speeches, look()) if len(reading.speeches) >= 4 else NOTHING
+
+
+def fresh(reading: Reading) -> Found:
+    """Phrases that have been said in a thousand scripts, for each speech."""
+    pattern = phrases("stock")
+    found = [
+        Finding(line, f"has been said before: {match.group()}", -1.0)
+        for line in reading.speeches
+        if (match := pattern.search(line.text.casefold().replace(",", "")))
+    ]
+    return faults(reading.speeches, found) if len(reading.speeches) >= 4 else NOTHING
+
+
+def new_lines(reading: Reading) -> Found:
+    """The share of spoken sentences of three words or more that have not stood in the script before, 0..1."""
+    counts: Counter[str] = Counter()
+    rows = []
+    for line in reading.speeches:
+        for sentence in line.sentences:
+            if len(sentence.words) < 3:
+                continue
+            key = " ".join(sentence.words)
+            counts[key] += 1
+            # Said once more, a line may be an echo that is meant.
+            again = counts[key] - 1
+            rows.append((line, 1.0 if again == 0 else (0.5 if again == 1 and len(sentence.words) <= 5 else 0.0), "", "is said again, word for word"))
+    return share(rows)
+
+
+_OPEN_WORDS = frozenset(["the", "a", "an", "of", "my", "your", "their", "our", "its", "into", "from", "and", "or", "than", "every", "i'm", "they're", "we're", "very"])
+_NOT_AFTER_THE = frozenset(
+    ["of", "to", "and", "or", "but", "is", "was", "are", "were", "be", "in", "on", "at", "by", "for", "with", "from", "the", "a", "an", "he", "she", "they", "we", "i", "you", "it", "his", "her", "my", "your", "their", "has", "had", "have", "does", "did", "do", "not", "if", "that", "this", "him", "them", "me", "us", "would", "will", "could", "can"]
+)  # fmt: skip
+_ARTICLES = frozenset(["the", "a", "an", "my", "your", "their", "our", "its"])
+_NOT_AFTER_TO = frozenset(["of", "is", "was", "are", "were", "has", "had", "and", "or", "does", "did", "he", "she", "they", "we", "i", "would", "will", "could", "can", "went", "said", "saw", "in", "for", "from"])
+_SUBJECTS = frozenset(["i", "he", "she", "they", "we"])
+_NOT_AFTER_SUBJECT = frozenset(["the", "a", "an", "of", "to", "for", "is" , "my", "your", "their", "his", "him", "them", "me", "us", "with", "from", "by"])
+
+
+def broken(sentence: Sentence) -> int:
+    """Places in a sentence where English cannot go on so: "the of", "to is", an article at the end, a list without grammar."""
+    row, shown = sentence.words, sentence.shown
+    count = 0
+    for index, (word, after) in enumerate(pairwise(row)):
+        if word in _ARTICLES and after in _NOT_AFTER_THE and not (after == "that" or (word == "a" and after == "to")):
+            count += 1
+        elif word == "to" and after in _NOT_AFTER_TO:
+            count += 1
+        elif word in _SUBJECTS and after in _NOT_AFTER_SUBJECT and not (word == "i" and after == "is"):
+            count += 1
+        elif word == after and word in _NOT_AFTER_THE and word not in ("had", "that", "her", "you", "it", "is", "no"):
+            count += 1
+        elif index and after in ("i",) and word in ("a", "the"):
+            count += 1
+    for earlier, word in pairwise(shown):
+        if word in ("The", "A", "An", "And", "But", "It", "He", "She", "They", "You", "We", "That", "What", "Of", "To", "In", "Is") and earlier[0].islower():
+            count += 1
+    if row and row[-1] in _OPEN_WORDS and len(row) > 1 and not sentence.text.rstrip("\"'").endswith(("--", "...", "-", ",", "\u2026", "?")):
+        count += 1
+    return count
+
+
+def _bare(sentence: Sentence) -> bool:
+    """Seven words or more without one small word: a list of terms, not a sentence."""
+    return len(sentence.words) >= 7 and _GRAMMAR.isdisjoint(sentence.words)
+
+
+_GRAMMAR = _NOT_AFTER_THE | frozenset(["as", "so", "no", "there", "who", "what", "which", "up", "out", "off", "down", "into", "over", "through", "all", "one", "two", "three", "its", "it's", "don't", "isn't", "i'm", "than", "about", "under", "behind"])
+
+
+def sound(lines: Sequence[Line]) -> Found:
+    """Sentences without a break of grammar or a word about the craft of writing, 0..1."""
+    craft = words("craft")
+    rows = []
+    for line in lines:
+        for sentence in line.sentences:
+            if len(sentence.words) < 3:
+                continue
+            wrong = broken(sentence)
+            terms = sum(word in craft for word in sentence.words)
+            value = max(0.0, 1.0 - 0.6 * wrong - (0.5 * terms if terms < 2 else 1.0) - (1.0 if _bare(sentence) else 0.0))
+            what = "is not a sentence that anybody could say" if wrong or _bare(sentence) else "talks about writing instead of the story"
+            rows.append((line, value, "", what))
+    return share(rows)
+
+
+def sayable(reading: Reading) -> Found:
+    """`sound` of what is spoken."""
+    return sound(reading.speeches) if len(reading.speeches) >= 2 else NOTHING
+
+
+def hands_over(reading: Reading) -> Found:
+    """Speeches that follow another person's, 0..1; the same cue twice running is a conversation with itself."""
+    rows = []
+    for scene in reading.scenes:
+        for before, line in pairwise(scene.speeches):
+            apart = line.number - before.number
+            alone = before.speaker == line.speaker
+            rows.append((line, (0.0 if apart == 1 else 0.75) if alone else 1.0, "", "the same person speaks again, with nothing between" if apart == 1 else ""))
+    return share(rows)
+
+
+MEASURES = (
+    Measure("replies answer", replies_answer, "Let this reply take up a word, a thing or a question of the speech before it, or dodge it so that one sees it dodged."),
+    Measure("voices apart", voices_apart, "Give one of these people shorter sentences, other habits, other words: cover the cues and see who is speaking."),
+    Measure("spoken, not written", spoken, "Say it aloud and write down what you said: it's, don't, half a sentence."),
+    Measure("short speeches", length, "Cut this speech in two and let somebody break in."),
+    Measure("rhythm", rhythm, "After a long speech let a word stand alone."),
+    Measure("under the words", under_the_words, "Give this person something to do or to ask for instead of saying what they feel."),
+    Measure("fresh", fresh, "Everybody has heard this line. What would only this person say?"),
+    Measure("new lines", new_lines, "This has been said already, word for word. Let it return changed, or not at all."),
+    Measure("sayable", sayable, "Make this a sentence that a person could say."),
+    Measure("hands over", hands_over, "Join these two speeches, or let the other one speak between them."),
+)

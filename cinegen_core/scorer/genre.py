@@ -1,0 +1,169 @@
+"""Genre execution: the pleasures that a genre promises, spread over the episode, in their order, and nothing that spoils them."""
+
+from __future__ import annotations
+
+import re
+import statistics
+from itertools import pairwise
+
+from cinegen_core.scorer.measure import NOTHING, Finding, Found, Measure, share
+from cinegen_core.scorer.reading import Line, Reading
+from cinegen_core.scorer.words import Genre, genres, words
+
+_SETUP = 9
+_PUNCH = 7
+_SOLUTION = re.compile(r"\b(?:it was|it's|it is|that's|there's|you're|he's|she's|they're|is|was|i|he|she|they|you) (?:\w+ ){0,4}")
+
+
+def of(reading: Reading) -> tuple[Genre, ...]:
+    """The genres to judge by: the bible's, else those whose signs are most in the script; drama where none stands out."""
+    known = genres()
+    if reading.bible is not None and reading.bible.genres:
+        text = " ".join(reading.bible.genres).casefold()
+        found = tuple(g for g in known if any(name in text for name in g.named))
+        if found:
+            return found[:2]
+    rated = sorted(known, key=lambda g: (-_presence(reading, g), g.name))
+    return rated[:1]
+
+
+def _presence(reading: Reading, genre: Genre) -> float:
+    """Signs of a genre that are its own: lines with one of a group's less shared words."""
+    shared = [word for other in genres() if other is not genre for group in other.groups.values() for word in group]
+    own = frozenset().union(*genre.groups.values()) - frozenset(shared)
+    hits = sum(1 for line in reading.lines if line.content & own)
+    return hits / max(1, len(own)) ** 0.5
+
+
+def _signs(reading: Reading, genre: Genre) -> dict[str, list[Line]]:
+    found: dict[str, list[Line]] = {name: [] for name in genre.groups}
+    for line in reading.lines:
+        stems = frozenset(reading.stem(word) for word in line.words)
+        for name, group in genre.groups.items():
+            if not stems.isdisjoint(group):
+                found[name].append(line)
+    return found
+
+
+def promises_kept(reading: Reading) -> Found:
+    """How full each of the genre's groups of signs is: the mean over groups of the share of lines with a sign, each counted up to .25; 0..1."""
+    if len(reading.lines) < 8:
+        return NOTHING
+    values, findings = [], []
+    for genre in of(reading):
+        for name, lines in _signs(reading, genre).items():
+            values.append(min(1.0, len(lines) / len(reading.lines) / 0.25))
+            findings += [Finding(line, f"is {genre.name.replace('_', ' ')}: {name}", 0.4) for line in lines[:2]]
+    return Found(statistics.fmean(values), len(reading.lines), tuple(findings))
+
+
+def in_every_scene(reading: Reading) -> Found:
+    """Groups of signs that show in each scene, a mean over scenes and groups; 0..1."""
+    scenes = [scene for scene in reading.scenes if scene.lines]
+    if len(scenes) < 2:
+        return NOTHING
+    values = []
+    for genre in of(reading):
+        for lines in _signs(reading, genre).values():
+            have = {line.scene for line in lines}
+            values.append(len(have) / len(scenes))
+    return Found(statistics.fmean(values), len(scenes) * 3)
+
+
+def not_given_away(reading: Reading) -> Found:
+    """Lines of the first half that name what the genre keeps back, for each ten lines of it. A bible's title or a person's role does not count."""
+    kept = [genre for genre in of(reading) if genre.given_away]
+    first = reading.lines[: len(reading.lines) // 2]
+    if not kept or len(first) < 6:
+        return NOTHING
+    findings = []
+    for line in first:
+        stems = frozenset(reading.stem(word) for word in line.words)
+        for genre in kept:
+            named = stems & genre.given_away
+            if named and line.spoken and not line.asks:
+                findings.append(Finding(line, f"names what {genre.name.replace('_', ' ')} should keep back ('{min(named)}')", -1.0))
+    return Found(10 * len(findings) / len(first), len(first), tuple(findings))
+
+
+def no_other_mood(reading: Reading) -> Found:
+    """Lines with signs of a mood that spoils this genre, for each ten lines."""
+    if len(reading.lines) < 8:
+        return NOTHING
+    findings = []
+    for line in reading.lines:
+        stems = frozenset(reading.stem(word) for word in line.words)
+        for genre in of(reading):
+            wrong = stems & genre.foreign
+            if wrong:
+                findings.append(Finding(line, f"belongs to another mood than {genre.name.replace('_', ' ')} ('{min(wrong)}')", -1.0))
+    return Found(10 * len(findings) / len(reading.lines), len(reading.lines), tuple(findings))
+
+
+def turns_on_a_word(reading: Reading) -> Found:
+    """Short answers that come after a longer speech (or after a beat of action), 0..1 of turns: the beat of comedy, and of a threat."""
+    if len(reading.turns) < 6:
+        return NOTHING
+    findings = [
+        Finding(turn.answer, "lands in a few words", 0.5)
+        for turn in reading.turns
+        if 1 <= len(turn.answer.words) <= _PUNCH and (len(turn.said.words) >= _SETUP or turn.apart >= 1)
+    ]
+    return Found(len(findings) / len(reading.turns), len(reading.turns), tuple(findings))
+
+
+def comes_back(reading: Reading) -> Found:
+    """Runners: an uncommon word or number said in one scene and used again in another, by another line of speech, for each 100 spoken words."""
+    spoken_at: dict[str, list[Line]] = {}
+    for line in reading.speeches:
+        for word in line.content:
+            if word in reading.places_of:
+                spoken_at.setdefault(word, []).append(line)
+    total = sum(len(line.words) for line in reading.speeches)
+    findings = []
+    for word, lines in sorted(spoken_at.items()):
+        again = next((line for line in lines if line.scene != lines[0].scene), None)
+        if again is not None:
+            findings.append(Finding(again, f"comes back to '{word}'", 0.5))
+    return Found(100 * len(findings) / max(200, total), len(reading.speeches), tuple(findings)) if len(reading.scenes) > 1 else NOTHING
+
+
+def beats(reading: Reading) -> Found:
+    """Silences and beats in action: action lines of eight words or fewer between two speeches, 0..1 of turns."""
+    if len(reading.turns) < 6:
+        return NOTHING
+    findings = []
+    for scene in reading.scenes:
+        for before, line, after in zip(scene.lines, scene.lines[1:], scene.lines[2:], strict=False):
+            if before.spoken and line.kind == "action" and after.spoken and len(line.words) <= 8:
+                findings.append(Finding(line, "is a beat between two speeches", 0.4))
+    return Found(len(findings) / len(reading.turns), len(reading.turns), tuple(findings))
+
+
+def surprises(reading: Reading) -> Found:
+    """Speeches whose last sentence goes where the first did not: two sentences or more that share nothing, the last short; 0..1."""
+    things = words("physical")
+    rows = []
+    for line in reading.speeches:
+        if len(line.sentences) < 2:
+            continue
+        last = line.sentences[-1]
+        turned = len(last.words) <= 6 and len(line.words) - len(last.words) >= 4
+        rows.append((line, 0.6 * turned + 0.4 * (turned and any(w in things for w in last.words)), "turns at its end", ""))
+    return share(rows) if len(rows) >= 4 else NOTHING
+
+
+def dialogue_pairs(reading: Reading) -> list[tuple[Line, Line]]:
+    return [(a, b) for scene in reading.scenes for a, b in pairwise(scene.speeches)]
+
+
+MEASURES = (
+    Measure("promises kept", promises_kept, "What does one come to this genre for? Let this scene give some of it."),
+    Measure("in every scene", in_every_scene, "This scene could be in another genre. What of ours is missing from it?"),
+    Measure("not given away", not_given_away, "Keep the word for it back; show what it does."),
+    Measure("one mood", no_other_mood, "This line is of another mood. Say the same thing in ours."),
+    Measure("turns on a word", turns_on_a_word, "After the long line let a short one land."),
+    Measure("comes back", comes_back, "Let something said in the first scene return where nobody expects it."),
+    Measure("beats", beats, "Leave a beat before the answer: something small that is seen or heard."),
+    Measure("surprises", surprises, "Let the last words of this speech go where its first did not."),
+)

@@ -1,0 +1,256 @@
+"""Narrative structure: what is set up comes back, one scene leads to the next, and the end is the end of this story."""
+
+from __future__ import annotations
+
+import re
+import statistics
+from collections.abc import Sequence
+from itertools import combinations, pairwise
+
+from cinegen_core.scorer.measure import NOTHING, Finding, Found, Measure, share
+from cinegen_core.scorer.reading import Line, Reading, SceneReading
+from cinegen_core.scorer.words import phrases
+
+_STAKE = re.compile(
+    r"\b(?:los\w+|lost|cost\w*|clos\w+|finish\w*|ruin\w*|end of|never (?:again|work|see)|prison|shut|everything|every(?:one|body) will|pay for|gone|sack\w*|struck|fined|dead|die\w*|owe\w*|"
+    r"worth|price|last chance|too late|by (?:tomorrow|morning|noon|midnight|monday)|before|until|police|kill\w*|blood)\b"
+)
+_INTRODUCED = re.compile(r"\b[A-Z][A-Z'.-]+(?: [A-Z][A-Z'.-]+)*\b(?=\s*(?:[,:(]|--|-))")
+
+
+def pays_off(reading: Reading) -> Found:
+    """Things planted in an earlier scene that come back in the last scene or in the choices, the closing ones counting double.
+
+    Things are words that stand behind a determiner somewhere and are not among the common ones. The count is for each 100
+    words of the last scene (and choices) looked at, so that a long scene earns nothing by its length.
+    """
+    if len(reading.scenes) < 2:
+        return NOTHING
+    last = reading.scenes[-1]
+    start = last.lines[0].place if last.lines else 0
+    closing = [*last.lines, *_ending(reading)]
+    half = last.lines[0].place + len(last.lines) // 2 if last.lines else 0
+    value, findings, paid = 0.0, [], set()
+    for line in closing:
+        for word in sorted(line.content & reading.nouns.keys()):
+            first = reading.places_of[word][0] if word in reading.places_of else start
+            if first >= start or word in paid:
+                continue
+            paid.add(word)
+            weight = 1.0 if line.scene and line.place < half else 1.5
+            value += weight
+            planted = reading.lines[first]
+            findings.append(Finding(line, f"brings back '{word}' from scene {planted.scene}", min(1.0, weight / 2)))
+    words_seen = sum(len(line.words) for line in closing)
+    return Found(100 * value / max(150, words_seen), len(closing), tuple(findings))
+
+
+def _ending(reading: Reading) -> list[Line]:
+    return [reading.question, *(part for choice in reading.choices for part in (choice.label, choice.cost))]
+
+
+def planted_first(reading: Reading) -> Found:
+    """Things that are a thing ("a key") before they are the thing ("the key"), among those that are both; 0..1."""
+    rows = []
+    for word, found in sorted(reading.nouns.items()):
+        kinds = {indefinite for _, indefinite in found}
+        if len(kinds) < 2:
+            continue
+        first = min(found)
+        in_order = first[1]
+        line = reading.lines[first[0]]
+        rows.append((line, float(in_order), "", f"speaks of 'the {word}' before there is one"))
+    return share(rows) if len(rows) >= 3 else NOTHING
+
+
+def introduced(reading: Reading) -> Found:
+    """People who are shown before they speak, 0..1; a first showing that comes late, or twice, is worse than none."""
+    rows: list[tuple[Line, float, str, str]] = []
+    shown: dict[str, list[Line]] = {}
+    for line in reading.actions:
+        for match in _INTRODUCED.finditer(line.text):
+            who = reading.key(match.group())
+            if who in line.people:
+                shown.setdefault(who, []).append(line)
+    mentioned: dict[str, int] = {}
+    for line in reading.lines:
+        for who in line.people:
+            if line.kind == "action":
+                mentioned.setdefault(who, line.place)
+    for who, lines in reading.by_speaker.items():
+        first = lines[0]
+        entries = shown.get(who, [])
+        if entries:
+            late = entries[0].place > first.place or entries[0].place > mentioned.get(who, 10**6)
+            value = (0.0 if late else 1.0) - 0.3 * (len({e.scene for e in entries}) > 1)
+            rows.append((entries[0], max(0.0, value), f"introduces {who.upper()}", f"introduces {who.upper()} too late, or again"))
+        elif who in mentioned and mentioned[who] < first.place:
+            rows.append((first, 0.7, "", ""))
+        else:
+            rows.append((first, 0.25 if len(lines) < 4 else 0.0, "", f"{who.upper()} speaks before anybody has seen them"))
+    return share(rows) if rows else NOTHING
+
+
+def scenes_lead_on(reading: Reading) -> Found:
+    """What a scene takes over from the one before it: shared things and people for each scene, against the mean of other pairs.
+
+    Near neighbours should share more than scenes far apart; the value adds both.
+    """
+    scenes = [scene for scene in reading.scenes if scene.lines]
+    if len(scenes) < 2:
+        return NOTHING
+    findings, values = [], []
+    things = reading.places_of
+    for before, scene in pairwise(scenes):
+        opening = scene.lines[: max(6, len(scene.lines) // 2)]
+        taken: set[str] = set()
+        for line in opening:
+            new = {word for word in line.content & before.content if word in things} - taken
+            if new:
+                findings.append(Finding(line, f"takes up '{min(new)}' from the scene before", min(1.0, 0.4 * len(new))))
+            taken |= new
+        people = {line.speaker for line in before.speeches} & {line.speaker for line in scene.speeches}
+        named = {who for line in scene.speeches for who in line.people} & {line.speaker for line in before.speeches}
+        size = max(30, sum(len(line.words) for line in opening))
+        values.append(min(1.0, 12 * len(taken) / size) + 0.25 * bool(people) + 0.15 * bool(named))
+    return Found(statistics.fmean(values), len(values) * 4, tuple(findings))
+
+
+def each_scene_new(reading: Reading) -> Found:
+    """How little scenes repeat each other: 1 less the largest share of one scene's content that another has too."""
+    scenes = [scene for scene in reading.scenes if len(scene.content) >= 8]
+    if len(scenes) < 2:
+        return NOTHING
+    worst, pair = 0.0, (scenes[0], scenes[1])
+    for left, right in combinations(scenes, 2):
+        same = len(left.content & right.content) / min(len(left.content), len(right.content))
+        if same > worst:
+            worst, pair = same, (left, right)
+    findings = []
+    for line in pair[1].lines:
+        if len(line.content) >= 3 and len(line.content & pair[0].content) / len(line.content) > 0.7:
+            findings.append(Finding(line, f"goes over what scene {pair[0].number} has had", -0.6))
+    return Found(1 - worst, len(scenes) * 4, tuple(findings))
+
+
+def nothing_twice(reading: Reading) -> Found:
+    """The share of lines (four words or more) that have not stood in the script before, 0..1."""
+    seen: dict[tuple[str, ...], Line] = {}
+    rows = []
+    for line in reading.lines:
+        if len(line.words) < 4:
+            continue
+        again = line.words in seen
+        rows.append((line, float(not again), "", f"has stood before, in scene {seen[line.words].scene}" if again else ""))
+        seen.setdefault(line.words, line)
+    return share(rows)
+
+
+def holds_together(reading: Reading) -> Found:
+    """How close together the mentions of a thing stand, against the same mentions spread at random; 1 is random.
+
+    The entity-grid idea (Barzilay and Lapata 2008) as one number: the mean of 1/gap between neighbouring mentions within a
+    scene, over what it would be in a random order of the scene's lines.
+    """
+    observed = expected = 0.0
+    findings = []
+    for scene in reading.scenes:
+        count = len(scene.lines)
+        if count < 6:
+            continue
+        random_gap = _random_closeness(count)
+        mentions: dict[str, list[int]] = {}
+        for index, line in enumerate(scene.lines):
+            for word in line.content:
+                mentions.setdefault(word, []).append(index)
+        for word, found in mentions.items():
+            if len(found) < 2 or len(found) > count / 2:
+                continue
+            close = [1 / (b - a) for a, b in pairwise(found)]
+            observed += sum(close)
+            expected += len(close) * random_gap * (1 + 0.5 * (len(found) - 2))
+            if close[0] >= 0.5:
+                findings.append(Finding(scene.lines[found[1]], f"stays with '{word}'", 0.3))
+    return Found(observed / expected, int(expected * 6), tuple(findings)) if expected >= 1 else NOTHING
+
+
+def _random_closeness(count: int) -> float:
+    """The mean of 1/gap for two lines drawn at random of `count`."""
+    return 2 * sum((count - gap) / gap for gap in range(1, count)) / (count * (count - 1))
+
+
+def tension(line: Line) -> float:
+    """How tense one line reads: asking, denying, breaking off, few words, something to lose."""
+    folded = line.text.casefold()
+    value = 0.35 * bool(_STAKE.search(folded))
+    if line.spoken:
+        value += 0.25 * ("?" in folded) + 0.25 * bool(re.search(r"\b(?:no|not|never)\b|n't\b", folded))
+        value += 0.3 * ("--" in folded) + 0.2 * (len(line.words) <= 4)
+    else:
+        value += 0.2 * (len(line.words) <= 6)
+    return value
+
+
+def rises(reading: Reading) -> Found:
+    """Tension in the last third over that in the first, -1..1."""
+    lines = reading.lines
+    third = len(lines) // 3
+    if third < 6:
+        return NOTHING
+    values = [tension(line) for line in lines]
+    first, last = statistics.fmean(values[:third]), statistics.fmean(values[-third:])
+    findings = tuple(Finding(line, "raises the pressure", min(1.0, value)) for line, value in zip(lines[-third:], values[-third:], strict=True) if value >= 0.55)
+    return Found(last - first, len(lines), findings)
+
+
+def ends_open(reading: Reading) -> Found:
+    """Whether the last lines hold something: an image or a few words, about a thing that we know, with no stock phrase; 0..1."""
+    if not reading.scenes or len(reading.lines) < 8:
+        return NOTHING
+    tail = [line for line in reading.scenes[-1].lines if line.kind != "transition"][-3:]
+    if not tail:
+        return NOTHING
+    stock = phrases("stock")
+    start = tail[0].place
+    findings: list[Finding] = []
+    value = 0.0
+    known = [line for line in tail if any(word in reading.places_of and reading.places_of[word][0] < start for word in line.content)]
+    value += 0.4 * bool(known)
+    findings += [Finding(line, "ends on something that we have seen before", 0.6) for line in known[:1]]
+    last = tail[-1]
+    value += 0.25 * (len(last.words) <= 22)
+    asked = [line for line in reading.scenes[-1].lines[-6:] if line.asks or "--" in line.text]
+    value += 0.2 * bool(asked)
+    worn = [line for line in tail if stock.search(line.text.casefold())]
+    value += 0.15 * (not worn)
+    findings += [Finding(line, "ends on a line that any script could end on", -0.7) for line in worn]
+    return Found(value, 4, tuple(findings))
+
+
+def form(reading: Reading) -> Found:
+    """How far the length fits a five-minute episode: 1 between 450 and 1,350 words in two to six scenes, less beyond."""
+    count, scenes = reading.word_count, len(reading.scenes)
+    if not reading.lines:
+        return NOTHING
+    fits = min(1.0, count / 450) if count < 450 else max(0.0, 1 - max(0, count - 1350) / 1350)
+    fits *= 1.0 if 2 <= scenes <= 7 else 0.7
+    return Found(fits, len(reading.lines))
+
+
+def everything_used(scene: SceneReading, others: Sequence[SceneReading]) -> int:
+    """How many of a scene's words come back in other scenes."""
+    return len(scene.content & frozenset().union(*(other.content for other in others)))
+
+
+MEASURES = (
+    Measure("pays off", pays_off, "What was shown early that could decide the end? Bring it back here."),
+    Measure("planted first", planted_first, "Show this thing once, in passing, before people speak of it as known."),
+    Measure("introduced", introduced, "Show this person, in a line of action, before they first speak, and only once."),
+    Measure("scenes lead on", scenes_lead_on, "Open this scene on what the last one left: a thing, a name, a question."),
+    Measure("each scene new", each_scene_new, "This scene goes over old ground. What is different when it ends?"),
+    Measure("nothing twice", nothing_twice, "This line has stood before. Cut it, or let it come back changed."),
+    Measure("holds together", holds_together, "Stay with one thing until it has changed; then go on to the next."),
+    Measure("rises", rises, "The end is calmer than the beginning. What could still be lost?"),
+    Measure("ends open", ends_open, "End on a thing that we know, doing something that we did not expect."),
+    Measure("fits the form", form, "Five minutes are 450 to 1,350 words in two to six scenes."),
+)
