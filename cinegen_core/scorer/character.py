@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 import statistics
-from collections.abc import Iterator
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
+from cinegen_core.scorer.dialogue import manner
 from cinegen_core.scorer.measure import NOTHING, Finding, Found, Measure, share
-from cinegen_core.scorer.reading import Line, Reading, Turn, fold
+from cinegen_core.scorer.reading import Line, Reading, fold
 from cinegen_core.scorer.words import stems, words
 
 DEMAND = re.compile(
@@ -18,6 +19,11 @@ DEMAND = re.compile(
 )
 REFUSAL = re.compile(
     r"\b(?:no|not|never|cannot|nobody|none|nothing|neither|nor|refuse|except|unless|but)\b|n't\b|\?|\b(?:i'd rather|later|another time|ask (?:him|her|them)|it depends|in a minute|when i)\b"
+)
+YIELDS = re.compile(
+    r"^(?:\w+[,.] )?(?:yes|yeah|of course|certainly|sure|gladly|with pleasure|all right|alright|fine|okay|ok|right you are|very well|good idea|no problem|you(?:'re| are) (?:quite |absolutely )?right|i agree|"
+    r"thank you|thanks|here (?:you are|it is|they are)|not in the least|by all means|please do|do,? please|i don't mind|i do not mind|that's fine|that is fine|consider it done|at once|right away|it's yours|"
+    r"happily|happy to|i'd love to|i would love to|whatever you (?:like|want|say)|as you (?:like|wish))\b"
 )
 _TIES = re.compile(
     r"\b(?:you (?:said|told|promised|were|used|always|never|still|had|did|gave|left|once|knew)|(?:he|she|they) (?:used to|always|never)|last (?:time|year|night|week|summer|winter|spring)|"
@@ -40,22 +46,23 @@ def known_people(reading: Reading) -> Found:
     return share(rows)
 
 
-def _rounds(reading: Reading) -> Iterator[tuple[Turn, float]]:
-    for turn in reading.turns:
-        said, answer = turn.said.text.casefold(), turn.answer.text.casefold()
-        yield turn, float(bool(DEMAND.search(said)) and bool(REFUSAL.search(answer)))
-
-
 def resistance(reading: Reading) -> Found:
-    """Turns in which somebody wants something and does not simply get it, 0..1 of all turns."""
+    """Turns in which somebody wants something and does not simply get it, less one and a half times those in which they do, for each turn."""
     if len(reading.turns) < 4:
         return NOTHING
-    rows = list(_rounds(reading))
-    findings = [Finding(turn.answer, "does not give what was asked for", 0.6) for turn, value in rows if value]
-    found = statistics.fmean(value for _, value in rows)
-    if found < 0.25:
-        findings += [Finding(turn.answer, "agrees, and nothing has to be won", -0.5) for turn, value in rows if not value and DEMAND.search(turn.said.text.casefold())]
-    return Found(found, len(rows), tuple(findings))
+    findings = []
+    value = 0.0
+    for turn in reading.turns:
+        if not DEMAND.search(turn.said.text.casefold()):
+            continue
+        answer = turn.answer.text.casefold()
+        if YIELDS.search(answer):
+            value -= 1.5
+            findings.append(Finding(turn.answer, "gives what was asked at the first asking", -0.8))
+        elif REFUSAL.search(answer):
+            value += 1.0
+            findings.append(Finding(turn.answer, "does not give what was asked for", 0.6))
+    return Found(value / len(reading.turns), len(reading.turns), tuple(findings))
 
 
 def keeps_at_it(reading: Reading) -> Found:
@@ -128,6 +135,38 @@ def _first_named(reading: Reading, line: Line) -> str:
     return ""
 
 
+def same_person(reading: Reading) -> Found:
+    """Whether people stay themselves from scene to scene: how much nearer their manner in one scene is to their manner in the
+    others than the next person's is, in shares of the distance; -1..1. People with three speeches in each of two scenes."""
+    rows: dict[str, dict[int, list[tuple[float, ...]]]] = {}
+    for line in reading.speeches:
+        rows.setdefault(line.speaker, {}).setdefault(line.scene, []).append(manner(line))
+    several = [who for who, scenes in rows.items() if sum(map(len, scenes.values())) >= 5]
+    if len(several) < 2:
+        return NOTHING
+    values, findings = [], []
+    for who in several:
+        for number, here in rows[who].items():
+            rest = [row for other, found in rows[who].items() if other != number for row in found]
+            if len(here) < 3 or len(rest) < 3:
+                continue
+            own = _apart(here, rest)
+            others = [_apart(here, found) for other in several if other != who for found in [[r for n, g in rows[other].items() if n != number for r in g]] if len(found) >= 3]
+            if not others:
+                continue
+            value = (min(others) - own) / max(min(others), own, 1e-9)
+            values.append(value)
+            if value < -0.3:
+                line = next(line for line in reading.scenes[number - 1].speeches if line.speaker == who)
+                findings.append(Finding(line, f"{who.upper()} talks like somebody else in this scene", value))
+    return Found(statistics.fmean(values), 6 * len(values), tuple(findings)) if len(values) >= 2 else NOTHING
+
+
+def _apart(left: Sequence[tuple[float, ...]], right: Sequence[tuple[float, ...]]) -> float:
+    """The squared distance between the mean manners of two sets of speeches."""
+    return sum((statistics.fmean(a) - statistics.fmean(b)) ** 2 for a, b in zip(zip(*left, strict=True), zip(*right, strict=True), strict=True))
+
+
 def own_matters(reading: Reading) -> Found:
     """How much more often people speak of what is theirs in the bible (want, secret, trade, flaw, voice) than the others do.
 
@@ -155,6 +194,62 @@ def stem_of(reading: Reading, raw: str) -> str:
     """A word of the bible as the script's words are compared."""
     word = raw.strip(".,;:!?\"'()")
     return next(iter(reading.line_of(word).content), "") if word else ""
+
+
+_DIGIT = re.compile(r"\d|\b(?:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|twenty|thirty|forty|fifty|sixty|hundred|half|quarter|percent|o'clock)\b")
+_SHORTENED = re.compile(r"\b\w+(?:n't|'(?:m|re|ve|ll|d))\b|\b(?:it|that|what|there|he|she)'s\b")
+_IN_FULL = re.compile(r"\b(?:(?:do|does|did|is|are|was|were|have|has|had|could|would|should|will) not|cannot|i am|i have|i will|i would|you are|it is|that is|there is|he is|she is|they are|we are)\b")
+
+Trait = tuple[str, Callable[[Line], float], float]
+
+
+def _has(pattern: re.Pattern[str]) -> Callable[[Line], float]:
+    return lambda line: float(bool(pattern.search(line.text.casefold())))
+
+
+def _traits(voice: str) -> list[Trait]:
+    """What a voice in the bible promises that can be counted: (what, count of a line, +1 for more than others or -1 for less)."""
+    folded = voice.casefold().replace("\u2019", "'")
+    quoted = [q for pair in re.findall(r"\"([^\"]{2,30})\"|(?<!\w)'([^']{2,30})'(?!\w)|calls? people (\w+)|(?:begins?|starts?) with (\w+(?: \w+)?)", folded) for q in pair if q]
+    rows: list[Trait] = [(f"says '{q}'", _has(re.compile(rf"\b{re.escape(q.strip(' ,.'))}\b")), 1.0) for q in quoted]
+    full = re.search(r"\b(?:no|without|never a|few|never) contract\w*|uncontracted|never shortens|\bformal\b|\blegal\b", folded)
+    if full:
+        rows += [("speaks in full forms", _has(_SHORTENED), -1.0), ("speaks in full forms", _has(_IN_FULL), 1.0)]
+    elif re.search(r"contract(?:ions|ed)|slang|chatty|teenage|ain't", folded):
+        rows.append(("shortens", _has(_SHORTENED), 1.0))
+    if re.search(r"\b(?:short|clipped|terse|few words|few plain words|fragments|tiny|brief|two to|laconic|single words|blunt)\b", folded) and not re.search(r"\blong\b|rambling|run-on", folded):
+        rows.append(("is brief", lambda line: min(20.0, len(line.words)) / 10, -1.0))
+    elif re.search(r"\blong\b|run-on|rambling|ornate|grand\b|clauses|tells stories|patter|roundabout|polished|over-polite", folded):
+        rows.append(("talks at length", lambda line: min(30.0, len(line.words)) / 10, 1.0))
+    if re.search(r"\bquestions?\b", folded) and not re.search(r"answers? (?:a |the )?questions?|never asks", folded):
+        rows.append(("asks", lambda line: float("?" in line.text), 1.0))
+    if re.search(r"\bnumbers?|figures?|exact times|states times|\bcount\b", folded):
+        rows.append(("counts", _has(_DIGIT), 1.0))
+    if re.search(r"exclam|shouts?\b", folded):
+        rows.append(("exclaims", lambda line: float("!" in line.text), 1.0))
+    return rows
+
+
+def own_voice(reading: Reading) -> Found:
+    """How far people speak as the bible says they do, against the others of the script: for each countable trait of a voice the
+    difference of rates, cut at +-.5, in the direction promised; a mean over traits, -.5..5."""
+    if reading.bible is None:
+        return NOTHING
+    values: list[float] = []
+    findings = []
+    for who, lines in reading.by_speaker.items():
+        person = reading.people.get(who)
+        others = [line for line in reading.speeches if line.speaker != who]
+        if person is None or len(lines) < 4 or len(others) < 4:
+            continue
+        for what, count, sign in _traits(person.voice):
+            own = [count(line) for line in lines]
+            lead = sign * (statistics.fmean(own) - statistics.fmean(map(count, others)))
+            values.append(max(-0.5, min(0.5, lead)))
+            best = max(zip(own, lines, strict=True), key=lambda row: (sign * row[0], -row[1].place))[1]
+            worst = min(zip(own, lines, strict=True), key=lambda row: (sign * row[0], row[1].place))[1]
+            findings.append(Finding(best, f"sounds like {who.upper()}: {what}", 0.5) if lead > 0 else Finding(worst, f"does not sound like the {who.upper()} of the bible, who {what}", -0.6))
+    return Found(statistics.fmean(values), 6 * len(values), tuple(findings)) if len(values) >= 2 else NOTHING
 
 
 def deeds(reading: Reading) -> Found:
@@ -188,6 +283,8 @@ MEASURES = (
     Measure("keeps at it", keeps_at_it, "Refused once, this person should try again by another way."),
     Measure("ties", ties, "What happened between these two before today? Let one line show it."),
     Measure("in their own mouth", in_own_mouth, "Check who says this; it seems to be somebody else's line."),
+    Measure("the same person", same_person, "This person has another way of speaking in every scene; which one is theirs?"),
+    Measure("own voice", own_voice, "The bible says how this person speaks; let them.", needs_bible=True),
     Measure("own matters", own_matters, "Let people talk about what they want and hide, each of their own.", needs_bible=True),
     Measure("deeds", deeds, "Give this person something in their hands and let us see what they do with it."),
     Measure("leads", leads, "Whose episode is this? Keep one person in it from first to last."),

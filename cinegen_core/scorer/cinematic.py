@@ -7,6 +7,7 @@ import statistics
 from collections.abc import Iterator
 
 from cinegen_core.scorer.dialogue import sound
+from cinegen_core.scorer.grammar import plain_text
 from cinegen_core.scorer.measure import NOTHING, Finding, Found, Measure, faults
 from cinegen_core.scorer.reading import Line, Reading
 from cinegen_core.scorer.words import phrases, words
@@ -131,7 +132,7 @@ def own_pictures(reading: Reading) -> Found:
     found = [
         Finding(line, f"has been seen before: {match.group()}", -1.0)
         for line in reading.actions
-        if (match := pattern.search(line.text.casefold()))
+        if (match := pattern.search(plain_text(line.text)))
     ]
     return faults(reading.actions, found) if len(reading.actions) >= 3 else NOTHING
 

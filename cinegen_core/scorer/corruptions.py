@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 import re
 import tomllib
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -84,7 +85,7 @@ def splice(script: Script, rng: random.Random, other: Script) -> Script:
     return _with(script, mixed).model_copy(update={"question": other.question, "choices": other.choices})
 
 
-def exchange_speakers(script: Script, rng: random.Random, other: Script) -> Script:
+def deal_cues(script: Script, rng: random.Random, other: Script) -> Script:
     """In every scene the cues are dealt anew among its speeches."""
     scenes = []
     for scene in script.scenes:
@@ -96,6 +97,23 @@ def exchange_speakers(script: Script, rng: random.Random, other: Script) -> Scri
             if isinstance(element, Dialogue):
                 speaker, extension = next(dealt)
                 row.append(element.model_copy(update={"speaker": speaker, "extension": extension}))
+            else:
+                row.append(element)
+        scenes.append((scene.slugline, row))
+    return _with(script, scenes)
+
+
+def exchange_speakers(script: Script, rng: random.Random, other: Script) -> Script:
+    """In every second scene with a conversation, the two who speak most say each other's lines."""
+    scenes, talks = [], 0
+    for scene in script.scenes:
+        counts = Counter(e.speaker for e in scene.elements if isinstance(e, Dialogue))
+        pair = [cue for cue, _ in counts.most_common(2)]
+        talks += len(pair) == 2
+        row: list[Element] = []
+        for element in scene.elements:
+            if isinstance(element, Dialogue) and len(pair) == 2 and talks % 2 and element.speaker in pair:
+                row.append(element.model_copy(update={"speaker": pair[1 - pair.index(element.speaker)]}))
             else:
                 row.append(element)
         scenes.append((scene.slugline, row))
@@ -299,7 +317,8 @@ ALL = (
     Corruption("turn shuffle", "dialogue", "the lines of each scene in a random order", shuffle_turns),
     Corruption("scene swap", "structure", "two scenes change places", swap_scenes),
     Corruption("splice", "structure", "the second half of another episode", splice, needs_other=True),
-    Corruption("speakers exchanged", "character", "the cues dealt anew in each scene", exchange_speakers),
+    Corruption("cues dealt anew", "dialogue", "the cues of each scene dealt anew among its speeches", deal_cues),
+    Corruption("speakers exchanged", "character", "two people say each other's lines in every second scene", exchange_speakers),
     Corruption("names randomised", "character", "a new name at every mention", randomise_names),
     Corruption("first third repeated", "structure", "the first third again at the end", repeat_first_third),
     Corruption("keyword stuffing", "dialogue", "words about writing added to lines", stuff_keywords),

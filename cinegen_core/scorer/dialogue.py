@@ -8,9 +8,10 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
+from cinegen_core.scorer.grammar import plain_text
 from cinegen_core.scorer.links import link, profile
 from cinegen_core.scorer.measure import NOTHING, Finding, Found, Measure, faults, share
-from cinegen_core.scorer.reading import Line, Reading, Sentence
+from cinegen_core.scorer.reading import Line, Reading
 from cinegen_core.scorer.words import phrases, words
 
 _CONTRACTED = re.compile(r"\b\w+(?:n't|'(?:m|re|ve|ll|d))\b|\b(?:it|that|what|who|there|here|he|she|where|how|let)'s\b")
@@ -60,7 +61,8 @@ def replies_answer(reading: Reading) -> Found:
     return Found(0.5 * found.raw + ahead, found.seen, found.findings)
 
 
-def _manner(line: Line) -> tuple[float, ...]:
+def manner(line: Line) -> tuple[float, ...]:
+    """A dozen marks of how something is said, in units that make 1 a plain difference."""
     folded = line.text.casefold()
     count = max(1, len(line.words))
     return (
@@ -90,7 +92,7 @@ def voices_apart(reading: Reading) -> Found:
     groups = {who: lines for who, lines in reading.by_speaker.items() if len(lines) >= 5}
     if len(groups) < 2:
         return NOTHING
-    rows = {who: [_manner(line) for line in lines] for who, lines in groups.items()}
+    rows = {who: [manner(line) for line in lines] for who, lines in groups.items()}
     total = sum(map(len, rows.values()))
     ratios: list[float] = []
     for mark in range(len(next(iter(rows.values()))[0])):
@@ -104,7 +106,7 @@ def voices_apart(reading: Reading) -> Found:
     for who, lines in groups.items():
         others = [mean for other, mean in overall.items() if other != who]
         for line in lines:
-            row = _manner(line)
+            row = manner(line)
             own = sum((a - b) ** 2 for a, b in zip(row, overall[who], strict=True))
             far = min(sum((a - b) ** 2 for a, b in zip(row, other, strict=True)) for other in others)
             if far - own > 2.5:
@@ -171,7 +173,7 @@ def fresh(reading: Reading) -> Found:
     found = [
         Finding(line, f"has been said before: {match.group()}", -1.0)
         for line in reading.speeches
-        if (match := pattern.search(line.text.casefold().replace(",", "")))
+        if (match := pattern.search(plain_text(line.text)))
     ]
     return faults(reading.speeches, found) if len(reading.speeches) >= 4 else NOTHING
 
@@ -192,60 +194,12 @@ def new_lines(reading: Reading) -> Found:
     return share(rows)
 
 
-_OPEN_WORDS = frozenset(["the", "a", "an", "of", "my", "your", "their", "our", "its", "into", "from", "and", "or", "than", "every", "i'm", "they're", "we're", "very"])
-_NOT_AFTER_THE = frozenset(
-    ["of", "to", "and", "or", "but", "is", "was", "are", "were", "be", "in", "on", "at", "by", "for", "with", "from", "the", "a", "an", "he", "she", "they", "we", "i", "you", "it", "his", "her", "my", "your", "their", "has", "had", "have", "does", "did", "do", "not", "if", "that", "this", "him", "them", "me", "us", "would", "will", "could", "can"]
-)  # fmt: skip
-_ARTICLES = frozenset(["the", "a", "an", "my", "your", "their", "our", "its"])
-_NOT_AFTER_TO = frozenset(["of", "is", "was", "are", "were", "has", "had", "and", "or", "does", "did", "he", "she", "they", "we", "i", "would", "will", "could", "can", "went", "said", "saw", "in", "for", "from"])
-_SUBJECTS = frozenset(["i", "he", "she", "they", "we"])
-_NOT_AFTER_SUBJECT = frozenset(["the", "a", "an", "of", "to", "for", "is" , "my", "your", "their", "his", "him", "them", "me", "us", "with", "from", "by"])
-
-
-def broken(sentence: Sentence) -> int:
-    """Places in a sentence where English cannot go on so: "the of", "to is", an article at the end, a list without grammar."""
-    row, shown = sentence.words, sentence.shown
-    count = 0
-    for index, (word, after) in enumerate(pairwise(row)):
-        if word in _ARTICLES and after in _NOT_AFTER_THE and not (after == "that" or (word == "a" and after == "to")):
-            count += 1
-        elif word == "to" and after in _NOT_AFTER_TO:
-            count += 1
-        elif word in _SUBJECTS and after in _NOT_AFTER_SUBJECT and not (word == "i" and after == "is"):
-            count += 1
-        elif word == after and word in _NOT_AFTER_THE and word not in ("had", "that", "her", "you", "it", "is", "no"):
-            count += 1
-        elif index and after in ("i",) and word in ("a", "the"):
-            count += 1
-    for earlier, word in pairwise(shown):
-        if word in ("The", "A", "An", "And", "But", "It", "He", "She", "They", "You", "We", "That", "What", "Of", "To", "In", "Is") and earlier[0].islower():
-            count += 1
-    if row and row[-1] in _OPEN_WORDS and len(row) > 1 and not sentence.text.rstrip("\"'").endswith(("--", "...", "-", ",", "\u2026", "?")):
-        count += 1
-    return count
-
-
-def _bare(sentence: Sentence) -> bool:
-    """Seven words or more without one small word: a list of terms, not a sentence."""
-    return len(sentence.words) >= 7 and _GRAMMAR.isdisjoint(sentence.words)
-
-
-_GRAMMAR = _NOT_AFTER_THE | frozenset(["as", "so", "no", "there", "who", "what", "which", "up", "out", "off", "down", "into", "over", "through", "all", "one", "two", "three", "its", "it's", "don't", "isn't", "i'm", "than", "about", "under", "behind"])
-
-
 def sound(lines: Sequence[Line]) -> Found:
-    """Sentences without a break of grammar or a word about the craft of writing, 0..1."""
-    craft = words("craft")
-    rows = []
+    """Sentences of three words or more that are sentences, and of the story, 0..1; see `grammar.fault`."""
+    rows: list[tuple[Line, float, str, str]] = []
     for line in lines:
-        for sentence in line.sentences:
-            if len(sentence.words) < 3:
-                continue
-            wrong = broken(sentence)
-            terms = sum(word in craft for word in sentence.words)
-            value = max(0.0, 1.0 - 0.6 * wrong - (0.5 * terms if terms < 2 else 1.0) - (1.0 if _bare(sentence) else 0.0))
-            what = "is not a sentence that anybody could say" if wrong or _bare(sentence) else "talks about writing instead of the story"
-            rows.append((line, value, "", what))
+        rows += [(line, 1.0, "", "")] * sum(len(sentence.words) >= 3 for sentence in line.sentences)
+        rows += [(line, 0.0, "", sentence.fault) for sentence in line.unsound]
     return share(rows)
 
 

@@ -81,6 +81,9 @@ def not_given_away(reading: Reading) -> Found:
         stems = frozenset(reading.stem(word) for word in line.words)
         for genre in kept:
             named = stems & genre.given_away
+            told = genre.given_away_phrases and genre.given_away_phrases.search(line.text.casefold())
+            if told:
+                named = frozenset([told.group()])
             if named and line.spoken and not line.asks:
                 findings.append(Finding(line, f"names what {genre.name.replace('_', ' ')} should keep back ('{min(named)}')", -1.0))
     return Found(10 * len(findings) / len(first), len(first), tuple(findings))

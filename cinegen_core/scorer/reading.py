@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 
-from cinegen_core.scorer.words import words
-from cinegen_core.story import Action, Character, Dialogue, StoryBible
+from cinegen_core.scorer.grammar import fault
+from cinegen_core.scorer.words import stems, words
+from cinegen_core.story import Character, Dialogue, StoryBible
 from cinegen_core.story.script import Script
 from cinegen_core.story.words import STOP, stem
 
@@ -29,18 +30,20 @@ _DEFINITE = frozenset(["the", "his", "her", "their", "my", "your", "our", "its",
 
 @dataclass(frozen=True)
 class Sentence:
-    """`words` are folded; `shown` as they stand in the script."""
+    """`words` are folded; `shown` as they stand in the script. `fault` says why it earns nothing, if so."""
 
     text: str
     shown: tuple[str, ...]
     words: tuple[str, ...]
+    fault: str = ""
 
 
 @dataclass(frozen=True, eq=False)
 class Line:
     """One element of a script. `scene` and `number` count from 1, `place` through the whole script from 0.
 
-    `speaker` is the person's key for a speech and empty otherwise.
+    `speaker` is the person's key for a speech and empty otherwise. `sentences`, `words`, `content` and `people` are of what
+    is sound; `unsound` has the sentences that earn nothing.
     """
 
     scene: int
@@ -53,6 +56,7 @@ class Line:
     words: tuple[str, ...]
     content: frozenset[str]
     people: frozenset[str]
+    unsound: tuple[Sentence, ...] = ()
 
     @property
     def spoken(self) -> bool:
@@ -168,10 +172,13 @@ class Reading:
         if kind == "dialogue":
             folded = _ASIDE.sub("", folded).strip()
         sentences: list[Sentence] = []
+        unsound: list[Sentence] = []
         for part in _SENTENCE_END.split(folded):
             shown = tuple(WORD.findall(part))
             if shown:
-                sentences.append(Sentence(part, shown, tuple(word.casefold() for word in shown)))
+                row = tuple(word.casefold() for word in shown)
+                why = fault(row, shown, part)
+                (unsound if why else sentences).append(Sentence(part, shown, row, why))
         everything = tuple(word for sentence in sentences for word in sentence.words)
         people = {
             self._aliases[base]
@@ -184,8 +191,10 @@ class Reading:
             for word in everything
             if len(word) > 2 and word not in STOP and word.removesuffix("'s") not in self._aliases
         )
+        if unsound:
+            folded = " ".join(sentence.text for sentence in sentences)
         return Line(
-            scene, number, place, kind, speaker, folded, tuple(sentences), everything, content, frozenset(people)
+            scene, number, place, kind, speaker, folded, tuple(sentences), everything, content, frozenset(people), tuple(unsound)
         )
 
     def line_of(self, text: str) -> Line:
@@ -279,8 +288,6 @@ _TITLES = frozenset(
 
 
 def _common_stems() -> frozenset[str]:
-    from cinegen_core.scorer.words import stems
-
     return stems("common")
 
 
@@ -301,7 +308,3 @@ def indefinite(word: str) -> bool:
 
 def definite(word: str) -> bool:
     return word in _DEFINITE
-
-
-def is_action(element: object) -> bool:
-    return isinstance(element, Action)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 import statistics
-from collections.abc import Sequence
 from itertools import combinations, pairwise
 
+from cinegen_core.scorer.grammar import plain_text
 from cinegen_core.scorer.measure import NOTHING, Finding, Found, Measure, share
-from cinegen_core.scorer.reading import Line, Reading, SceneReading
+from cinegen_core.scorer.reading import Line, Reading
 from cinegen_core.scorer.words import phrases
 
 _STAKE = re.compile(
@@ -19,10 +19,11 @@ _INTRODUCED = re.compile(r"\b[A-Z][A-Z'.-]+(?: [A-Z][A-Z'.-]+)*\b(?=\s*(?:[,:(]|
 
 
 def pays_off(reading: Reading) -> Found:
-    """Things planted in an earlier scene that come back in the last scene or in the choices, the closing ones counting double.
+    """Things planted in earlier scenes that come back in the last scene or in the choices.
 
-    Things are words that stand behind a determiner somewhere and are not among the common ones. The count is for each 100
-    words of the last scene (and choices) looked at, so that a long scene earns nothing by its length.
+    Things are words that stand behind a determiner somewhere and are not among the common ones. One that three lines or more
+    have planted counts three times one that was said in passing, and the closing half of the scene counts more. The sum is
+    for each 100 words looked at, so that a long scene earns nothing by its length.
     """
     if len(reading.scenes) < 2:
         return NOTHING
@@ -37,7 +38,8 @@ def pays_off(reading: Reading) -> Found:
             if first >= start or word in paid:
                 continue
             paid.add(word)
-            weight = 1.0 if line.scene and line.place < half else 1.5
+            before = sum(place < start for place in reading.places_of[word])
+            weight = min(3, before) * (0.5 if line.scene and line.place < half else 0.7)
             value += weight
             planted = reading.lines[first]
             findings.append(Finding(line, f"brings back '{word}' from scene {planted.scene}", min(1.0, weight / 2)))
@@ -50,17 +52,28 @@ def _ending(reading: Reading) -> list[Line]:
 
 
 def planted_first(reading: Reading) -> Found:
-    """Things that are a thing ("a key") before they are the thing ("the key"), among those that are both; 0..1."""
-    rows = []
+    """Things that are a thing ("a key") before they are the thing ("the key"), less those that are it the other way round.
+
+    Of things that stand in two lines or more; a thing that comes back in another scene counts double. The count is over
+    their number, six at least, so that a script without such things earns little; -1..1.
+    """
+    value, total, findings = 0.0, 0, []
     for word, found in sorted(reading.nouns.items()):
-        kinds = {indefinite for _, indefinite in found}
-        if len(kinds) < 2:
+        lines = {place for place, _ in found}
+        if len(lines) < 2:
             continue
-        first = min(found)
-        in_order = first[1]
-        line = reading.lines[first[0]]
-        rows.append((line, float(in_order), "", f"speaks of 'the {word}' before there is one"))
-    return share(rows) if len(rows) >= 3 else NOTHING
+        first_place, indefinite = min(found)
+        kinds = {kind for _, kind in found}
+        first = reading.lines[first_place]
+        weight = 2 if any(reading.lines[place].scene != first.scene for place in lines) else 1
+        total += weight
+        if indefinite:
+            value += weight
+            findings.append(Finding(first, f"plants '{word}'", 0.3 * weight))
+        elif len(kinds) > 1:
+            value -= weight
+            findings.append(Finding(first, f"speaks of 'the {word}' before there is one", -0.5 * weight))
+    return Found(value / max(6, total), total, tuple(findings)) if len(reading.lines) >= 8 else NOTHING
 
 
 def introduced(reading: Reading) -> Found:
@@ -82,13 +95,30 @@ def introduced(reading: Reading) -> Found:
         entries = shown.get(who, [])
         if entries:
             late = entries[0].place > first.place or entries[0].place > mentioned.get(who, 10**6)
-            value = (0.0 if late else 1.0) - 0.3 * (len({e.scene for e in entries}) > 1)
-            rows.append((entries[0], max(0.0, value), f"introduces {who.upper()}", f"introduces {who.upper()} too late, or again"))
+            again = len({entry.scene for entry in entries}) > 1
+            value = (0.0 if late else 1.0) - 0.3 * again
+            rows.append((entries[0], max(0.0, value), f"introduces {who.upper()}", f"introduces {who.upper()} too late"))
         elif who in mentioned and mentioned[who] < first.place:
             rows.append((first, 0.7, "", ""))
         else:
             rows.append((first, 0.25 if len(lines) < 4 else 0.0, "", f"{who.upper()} speaks before anybody has seen them"))
+    for who, place in sorted(_full_names(reading).items()):
+        first_named = min((line.place for line in reading.lines if who in line.people), default=place)
+        rows.append((reading.lines[place], float(place <= first_named), "", f"says {who.upper()}'s full name when we know them already"))
     return share(rows) if rows else NOTHING
+
+
+def _full_names(reading: Reading) -> dict[str, int]:
+    """Where people are first called by two names that are theirs."""
+    found: dict[str, int] = {}
+    for line in reading.lines:
+        for sentence in line.sentences:
+            for name, second in pairwise(sentence.shown):
+                if name[0].isupper() and second[0].isupper() and name != second:
+                    who = reading.key(name)
+                    if who in line.people and reading.key(second) == who:
+                        found.setdefault(who, line.place)
+    return found
 
 
 def scenes_lead_on(reading: Reading) -> Found:
@@ -204,27 +234,65 @@ def rises(reading: Reading) -> Found:
 
 
 def ends_open(reading: Reading) -> Found:
-    """Whether the last lines hold something: an image or a few words, about a thing that we know, with no stock phrase; 0..1."""
+    """How the last six lines hold what the episode is about: lines with a thing or person that we know, no stock phrase, and
+    something left unanswered; 0..1."""
     if not reading.scenes or len(reading.lines) < 8:
         return NOTHING
-    tail = [line for line in reading.scenes[-1].lines if line.kind != "transition"][-3:]
+    tail = [line for line in reading.scenes[-1].lines if line.kind != "transition"][-6:]
     if not tail:
         return NOTHING
     stock = phrases("stock")
     start = tail[0].place
     findings: list[Finding] = []
     value = 0.0
-    known = [line for line in tail if any(word in reading.places_of and reading.places_of[word][0] < start for word in line.content)]
-    value += 0.4 * bool(known)
-    findings += [Finding(line, "ends on something that we have seen before", 0.6) for line in known[:1]]
-    last = tail[-1]
-    value += 0.25 * (len(last.words) <= 22)
-    asked = [line for line in reading.scenes[-1].lines[-6:] if line.asks or "--" in line.text]
-    value += 0.2 * bool(asked)
-    worn = [line for line in tail if stock.search(line.text.casefold())]
-    value += 0.15 * (not worn)
-    findings += [Finding(line, "ends on a line that any script could end on", -0.7) for line in worn]
-    return Found(value, 4, tuple(findings))
+    for line in tail:
+        worn = stock.search(plain_text(line.text)) is not None
+        things = [word for word in sorted(line.content) if word in reading.places_of and reading.places_of[word][0] < start]
+        here = 0.0 if worn else 1.0 if things else 0.5 if line.people else 0.1
+        value += here / len(tail)
+        if things and not worn:
+            findings.append(Finding(line, f"ends on something that we know ('{things[0]}')", 0.5))
+        elif here < 0.5:
+            findings.append(Finding(line, "has nothing of this story in it, at the end", here - 0.7))
+    asked = [line for line in tail if line.asks or "--" in line.text or len(line.words) <= 6]
+    return Found(0.8 * value + 0.2 * bool(asked), 6, tuple(findings))
+
+
+_HOURS = {"dawn": 0, "sunrise": 0, "morning": 1, "day": 2, "noon": 2, "afternoon": 3, "sunset": 4, "dusk": 4, "evening": 5, "night": 6, "midnight": 7}
+
+
+def time_runs_on(reading: Reading) -> Found:
+    """Headings whose time of day does not lie before that of the scene before; over night a new day may begin. 0..1."""
+    hours = [
+        (scene, next((hour for word, hour in _HOURS.items() if re.search(rf"\b{word}\b", scene.slugline.casefold())), None))
+        for scene in reading.scenes
+        if scene.lines
+    ]
+    rows = []
+    for (_, before), (scene, after) in pairwise(hours):
+        if before is None or after is None:
+            continue
+        runs = after >= before or (before >= 6 and after <= 2)
+        rows.append((scene.lines[0], float(runs), "", "plays earlier in the day than the scene before it"))
+    return share(rows)
+
+
+def leads_to_the_choice(reading: Reading) -> Found:
+    """Of the things and people in question and choices that the script has had, the part that the last scene has, 0..1."""
+    if not reading.choices or len(reading.scenes) < 2:
+        return NOTHING
+    asked = [reading.question, *(part for choice in reading.choices for part in (choice.label, choice.cost))]
+    wanted = {word for line in asked for word in line.content if word in reading.places_of}
+    people = {who for line in asked for who in line.people}
+    last = reading.scenes[-1]
+    there = last.content & wanted
+    speak = {line.speaker for line in last.speeches} | {who for line in last.lines for who in line.people}
+    met = people & {line.speaker for line in reading.speeches}
+    count = len(wanted) + len(met)
+    if count < 3:
+        return NOTHING
+    findings = [Finding(line, "is what the choice will be about", 0.4) for line in last.lines if line.content & wanted]
+    return Found((len(there) + len(met & speak)) / count, count, tuple(findings))
 
 
 def form(reading: Reading) -> Found:
@@ -237,11 +305,6 @@ def form(reading: Reading) -> Found:
     return Found(fits, len(reading.lines))
 
 
-def everything_used(scene: SceneReading, others: Sequence[SceneReading]) -> int:
-    """How many of a scene's words come back in other scenes."""
-    return len(scene.content & frozenset().union(*(other.content for other in others)))
-
-
 MEASURES = (
     Measure("pays off", pays_off, "What was shown early that could decide the end? Bring it back here."),
     Measure("planted first", planted_first, "Show this thing once, in passing, before people speak of it as known."),
@@ -252,5 +315,7 @@ MEASURES = (
     Measure("holds together", holds_together, "Stay with one thing until it has changed; then go on to the next."),
     Measure("rises", rises, "The end is calmer than the beginning. What could still be lost?"),
     Measure("ends open", ends_open, "End on a thing that we know, doing something that we did not expect."),
+    Measure("time runs on", time_runs_on, "This scene plays earlier in the day than the one before it; change the heading or the order."),
+    Measure("leads to the choice", leads_to_the_choice, "Bring what the choice is about into the last scene."),
     Measure("fits the form", form, "Five minutes are 450 to 1,350 words in two to six scenes."),
 )

@@ -24,6 +24,7 @@ class Genre:
     named: tuple[str, ...]
     groups: Mapping[str, frozenset[str]]
     given_away: frozenset[str]
+    given_away_phrases: re.Pattern[str] | None
     foreign: frozenset[str]
 
 
@@ -86,7 +87,7 @@ def genres() -> tuple[Genre, ...]:
         groups = {
             key: frozenset(stem(word) for word in value.split())
             for key, value in table.items()
-            if key not in ("named", "given_away", "foreign")
+            if key not in ("named", "given_away", "given_away_phrases", "foreign")
         }
         if not groups or not table.get("named"):
             raise WordListError(f"genres.toml: [{name}] needs `named` and at least one group of signs")
@@ -96,6 +97,7 @@ def genres() -> tuple[Genre, ...]:
                 named=tuple(table["named"]),
                 groups=groups,
                 given_away=frozenset(stem(word) for word in table.get("given_away", "").split()),
+                given_away_phrases=re.compile(rf"\b(?:{'|'.join(table['given_away_phrases'])})\b") if "given_away_phrases" in table else None,
                 foreign=frozenset(stem(word) for word in table.get("foreign", "").split()),
             )
         )

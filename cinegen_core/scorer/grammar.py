@@ -1,0 +1,74 @@
+"""What is a sentence of a script, and what is only words: the net that gibberish and lists of terms are caught in.
+
+A net of small words, not a parser: it knows a few dozen places where English cannot go on ("the of", "to is", an article at
+the end) and leaves everything else alone. Words caught here earn nothing anywhere.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from itertools import pairwise
+
+from cinegen_core.scorer.words import phrases, words
+
+_END_OPEN = frozenset("the a an of my your their our its into from and or than every i'm they're we're very".split())  # noqa: SIM905
+_NOT_AFTER_ARTICLE = frozenset(
+    "of to and or but is was are were be in on at by for with from the a an he she they we i you it his her my your their has had have does did do not if that this him them me us would will could can".split()  # noqa: SIM905
+)
+_ARTICLES = frozenset("the a an my your their our its".split())  # noqa: SIM905
+_NOT_AFTER_TO = frozenset("of is was are were has had and or does did he she they we i would will could can went said saw in for from".split())  # noqa: SIM905
+_SUBJECTS = frozenset("i he she they we".split())  # noqa: SIM905
+_NOT_AFTER_SUBJECT = frozenset("the a an of to for is my your their his him them me us with from by".split())  # noqa: SIM905
+_MAY_DOUBLE = frozenset("had that her you it is no".split())  # noqa: SIM905
+_STARTS = frozenset("The A An And But It He She They You We That What Of To In Is".split())  # noqa: SIM905
+_SMALL = _NOT_AFTER_ARTICLE | frozenset(
+    "as so no there who what which up out off down into over through all one two three its it's don't isn't i'm than about under behind yes well oh then when where why how nobody nothing".split()  # noqa: SIM905
+)
+_TRAILS_OFF = ("--", "...", "-", ",", "\u2026", "?")
+
+
+def breaks(row: Sequence[str], shown: Sequence[str], text: str) -> int:
+    """How often a sentence goes on where English cannot. `row` is folded, `shown` as written."""
+    count = 0
+    for word, after in pairwise(row):
+        if word in _ARTICLES:
+            count += after in _NOT_AFTER_ARTICLE and after != "that" and (word, after) != ("a", "to")
+        elif word == "to":
+            count += after in _NOT_AFTER_TO
+        elif word in _SUBJECTS:
+            count += after in _NOT_AFTER_SUBJECT and (word, after) != ("i", "is")
+        elif word == after and word in _NOT_AFTER_ARTICLE:
+            count += word not in _MAY_DOUBLE
+    count += sum(earlier[0].islower() and word in _STARTS for earlier, word in pairwise(shown))
+    if len(row) > 1 and row[-1] in _END_OPEN:
+        count += not text.rstrip("\"'").endswith(_TRAILS_OFF)
+    return count
+
+
+def is_list(row: Sequence[str]) -> bool:
+    """Terms in a row instead of a sentence: seven words without a small one, or ideas alone."""
+    if not _SMALL.isdisjoint(row):
+        return False
+    abstract = words("abstract")
+    ideas = sum(word in abstract for word in row)
+    return len(row) >= 7 or (ideas >= 1 and ideas * 2 >= len(row) >= 2)
+
+
+def fault(row: Sequence[str], shown: Sequence[str], text: str) -> str:
+    """Why these words earn nothing, or an empty text for a sound sentence."""
+    if len(row) < 2:
+        return ""
+    if breaks(row, shown, text):
+        return "is not a sentence that anybody could say"
+    craft = sum(word in words("craft") for word in row)
+    if craft >= 2 or (craft and len(row) <= 6) or phrases("terms").search(" ".join(row)):
+        return "talks about writing instead of the story"
+    if is_list(row):
+        return "is a list of terms, not a sentence"
+    return ""
+
+
+def plain_text(text: str) -> str:
+    """Folded, and without signs: what phrases are looked for in."""
+    return re.sub(r"[,;:]", "", text.casefold())
