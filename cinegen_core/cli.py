@@ -1,6 +1,6 @@
-"""The command line: `cinegen write`, `season`, `bible check`, `samples`, `engines`, `studio`.
+"""The command line: `cinegen write`, `season`, `score`, `bible check`, `samples`, `engines`, `studio`.
 
-Exit codes: 0 done, 1 the bible or state cannot be used, or nothing could be written, 2 wrong use.
+Exit codes: 0 done, 1 the bible or state cannot be used, or nothing could be written or judged, 2 wrong use.
 """
 
 from __future__ import annotations
@@ -19,17 +19,21 @@ import typer
 from pydantic import ValidationError
 
 from cinegen_core.opening import has_screen
+from cinegen_core.report import scorecard_text
+from cinegen_core.scorer import score as score_script
 from cinegen_core.settings import Settings, SettingsError
 from cinegen_core.story import Episode, EpisodeRequest, Policy, StoryBible
 from cinegen_core.story.errors import StoryError
-from cinegen_core.story.formats import to_fountain, to_json, to_text
+from cinegen_core.story.formats import read_script, to_fdx, to_fountain, to_json, to_text
 from cinegen_core.story.load import load_bible, load_sample, load_state, sample_names
+from cinegen_core.story.source import read_text
 from cinegen_core.studio import TIER_WORDS, Studio, from_tier
 from cinegen_core.tiers.model import Generation
 from cinegen_core.tiers.runner import NothingWrittenError
 
 FORMATS: Mapping[str, Callable[[Episode], str]] = {
     ".fountain": to_fountain,
+    ".fdx": to_fdx,
     ".txt": to_text,
     ".json": to_json,
 }
@@ -82,7 +86,7 @@ def write(
     without: Without = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="The file to write: .fountain, .txt or .json. Without it, text is printed."),
+        typer.Option(help="The file to write: .fountain, .fdx, .txt or .json. Without it, text is printed."),
     ] = None,
 ) -> None:
     """Write one episode.
@@ -141,6 +145,27 @@ def season(
 
     with _studio() as studio:
         asyncio.run(run(studio))
+
+
+@app.command()
+def score(
+    script: Annotated[
+        Path, typer.Argument(help="A screenplay: Fountain, FDX, plain text laid out like one, or our JSON.")
+    ],
+    *,
+    bible: Annotated[
+        str | None, typer.Option(help="The series' bible: a file, or the name of a sample.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="The whole scorecard as JSON.")] = False,
+) -> None:
+    """Score a script: seven dimensions of 0 to 10, with the lines that helped and hurt.
+
+    Exit code 1 where the file cannot be judged: it is no screenplay, or too short.
+    """
+    card = score_script(read_script(read_text(script), name=str(script)), _bible(bible) if bible else None)
+    typer.echo(card.model_dump_json(indent=2) if json else scorecard_text(card))
+    if card.overall is None:
+        raise typer.Exit(1)
 
 
 @bible_app.command()
@@ -265,6 +290,12 @@ def _give(text: str, out: Path | None) -> None:
 def _say(generation: Generation, name: str = "") -> None:
     """One line for people: which tier and writer answered, and why."""
     why = " ".join(generation.notices)
+    card = generation.scorecard
+    scored = (
+        f" Scored {card.overall:.1f} of 10 ({card.quality_class})."
+        if card and card.overall is not None
+        else ""
+    )
     if not why:
         shown = [run for run in generation.engines if run.realisation and run.realisation.score >= 0.5]
         why = (
@@ -272,7 +303,7 @@ def _say(generation: Generation, name: str = "") -> None:
         )
     start = f"{name}: " if name else ""
     typer.echo(
-        f"{start}{generation.tier} ({TIER_WORDS[generation.tier]}), writer {generation.writer}. {why}",
+        f"{start}{generation.tier} ({TIER_WORDS[generation.tier]}), writer {generation.writer}. {why}{scored}",
         err=True,
     )
 

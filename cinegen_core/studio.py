@@ -14,7 +14,7 @@ from cinegen_core.jobs import Job, JobView
 from cinegen_core.settings import Settings
 from cinegen_core.store import EpisodeStore, FolderStore, Record, Season
 from cinegen_core.story import EpisodeRequest, Policy, StoryBible
-from cinegen_core.tiers.form import Judge, check_form
+from cinegen_core.tiers.judging import Judge, judge
 from cinegen_core.tiers.model import Attempt, Generation, TierName
 from cinegen_core.tiers.runner import TIERS, Answer, Budget, OnUpdate, run
 from cinegen_core.writers.base import Writer
@@ -59,7 +59,7 @@ class Studio:
         transport: Transport | None = None,
         writers: Mapping[TierName, Writer] | None = None,
         engines: Sequence[Engine] | None = None,
-        judge: Judge = check_form,
+        judge: Judge = judge,
         decide: Callable[[str], Policy] | None = None,
     ) -> None:
         self.settings = settings

@@ -11,10 +11,10 @@ from pydantic import ValidationError
 from cinegen_core.jobs import JobView
 from cinegen_core.store import Record, Season, StoreError
 from cinegen_core.story import EpisodeRequest, StoryBible
-from cinegen_core.story.formats import to_fountain, to_json, to_text
+from cinegen_core.story.formats import to_fdx, to_fountain, to_json, to_text
 from cinegen_core.studio import TIER_WORDS, Studio, StudioBusyError, from_tier
 from pages.asking import Wish, choose_bible, how
-from pages.script_view import PAGE_STYLE, engines_html, script_html
+from pages.script_view import PAGE_STYLE, engines_html, scorecard_html, script_html
 from pages.shared import literal, the_studio
 
 _PHASES = {
@@ -228,6 +228,9 @@ def _read(studio: Studio, season: Season, bible: StoryBible, record: Record) -> 
     st.html(script_html(episode))
     _choices(studio, season, bible, record)
     _downloads(record)
+    if generation.scorecard is not None:
+        st.subheader("Scorecard")
+        st.html(scorecard_html(generation.scorecard))
     with st.expander("How it was written"):
         minutes, seconds = divmod(episode.seconds, 60)
         st.markdown(
@@ -280,10 +283,11 @@ def _downloads(record: Record) -> None:
     name = f"{name}-e{episode.number:02}"
     files = (
         ("Fountain", f"{name}.fountain", to_fountain(episode)),
+        ("Final Draft", f"{name}.fdx", to_fdx(episode)),
         ("Plain text", f"{name}.txt", to_text(episode)),
         ("JSON", f"{name}.json", to_json(episode)),
     )
-    for column, (label, file, text) in zip(st.columns(3), files, strict=True):
+    for column, (label, file, text) in zip(st.columns(len(files)), files, strict=True):
         column.download_button(
             label, text, file, "text/plain; charset=utf-8", key=f"get_{label}", on_click="ignore",
             icon=":material/download:", width="stretch",

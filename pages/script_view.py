@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from html import escape
+from textwrap import shorten
 
+from cinegen_core.report import place
+from cinegen_core.scorer import DIMENSION_WORDS, DimensionScore, Evidence, Scorecard
 from cinegen_core.story import Action, Dialogue, Element, Episode
 from cinegen_core.tiers.model import EngineRun
 
@@ -23,6 +26,28 @@ _STYLE = """<style>
 .script .aside { padding-left: 6ch; max-width: 28ch; }
 .script .cut { text-align: right; }
 .script .asked { margin: 2.5em 0 0.5em; text-align: center; font-weight: 700; }
+.script [id]:target { background: color-mix(in srgb, #e8a33d 30%, transparent); scroll-margin-top: 5rem; }
+.script [id] { scroll-margin-top: 5rem; }
+.card { width: 100%; font-size: 0.9rem; line-height: 1.4; }
+.card .head { display: flex; flex-wrap: wrap; align-items: baseline; gap: 0 0.8rem; margin: 0 0 0.6rem; }
+.card .head b { font-size: 1.9rem; font-weight: 700; font-variant-numeric: tabular-nums; }
+.card details { border-top: 1px solid color-mix(in srgb, currentColor 22%, transparent); padding: 0.45rem 0; }
+.card summary { cursor: pointer; display: grid; grid-template-columns: 1rem minmax(9rem, 14rem) 1fr 3rem; gap: 0.7rem; align-items: center;
+  list-style: none; }
+.card summary::-webkit-details-marker { display: none; }
+.card summary::before { content: "\\25B8"; opacity: 0.7; }
+.card details[open] > summary::before { content: "\\25BE"; }
+.card .bar { height: 0.5rem; border-radius: 0.25rem; background: color-mix(in srgb, currentColor 14%, transparent); overflow: hidden; }
+.card .bar i { display: block; height: 100%; background: #3d7ea6; }
+.card .points { text-align: right; font-weight: 600; font-variant-numeric: tabular-nums; }
+.card ul { margin: 0.5rem 0 0.3rem; padding: 0; list-style: none; }
+.card li { margin: 0 0 0.35rem; padding: 0 0 0 1.7rem; font-size: 0.9rem; position: relative; }
+.card li::before { position: absolute; left: 0.4rem; font-weight: 700; content: "+"; color: #2e8b57; }
+.card li.hurt::before { content: "\\2212"; color: #c0563b; }
+.card li.todo::before { content: "\\2192"; color: inherit; }
+.card a { color: inherit; font-weight: 600; font-variant-numeric: tabular-nums; }
+.card q { quotes: none; font-style: italic; }
+.card p { margin: 0.5rem 0 0; opacity: 0.85; font-size: 0.9rem; }
 .engines { width: 100%; border-collapse: collapse; font-size: 0.9rem; line-height: 1.4; }
 .engines caption { text-align: left; padding-bottom: 0.5rem; }
 .engines th, .engines td { text-align: left; vertical-align: top; padding: 0.5rem 0.8rem 0.5rem 0;
@@ -59,21 +84,54 @@ def script_html(episode: Episode) -> str:
     parts: list[str] = []
     for number, scene in enumerate(episode.scenes, start=1):
         parts.append(f"<h3><span>{number}</span>{escape(scene.slugline)}</h3>")
-        parts += [_element(element) for element in scene.elements]
+        parts += [
+            _element(element, f"line-{number}-{line}") for line, element in enumerate(scene.elements, start=1)
+        ]
     parts.append(f'<p class="asked">{escape(episode.question)}</p>')
     return f'{_STYLE}<article class="script">{"".join(parts)}</article>'
 
 
-def _element(element: Element) -> str:
+def _element(element: Element, anchor: str) -> str:
     if isinstance(element, Action):
-        return f"<p>{escape(element.text)}</p>"
+        return f'<p id="{anchor}">{escape(element.text)}</p>'
     if isinstance(element, Dialogue):
         cue = element.speaker + (f" ({element.extension})" if element.extension is not None else "")
         aside = f'<p class="aside">({escape(element.parenthetical)})</p>' if element.parenthetical else ""
-        return (
-            f'<div class="speech"><p class="cue">{escape(cue)}</p>{aside}<p>{escape(element.text)}</p></div>'
-        )
-    return f'<p class="cut">{escape(element.text)}</p>'
+        return f'<div class="speech" id="{anchor}"><p class="cue">{escape(cue)}</p>{aside}<p>{escape(element.text)}</p></div>'
+    return f'<p class="cut" id="{anchor}">{escape(element.text)}</p>'
+
+
+def scorecard_html(card: Scorecard) -> str:
+    """The overall score, and for each dimension the lines that earned and cost most; a line's number leads to it."""
+    if card.overall is None:
+        return f'{_STYLE}<div class="card"><p>No score. {escape(card.reason)}</p></div>'
+    rows = [_dimension(DIMENSION_WORDS[name], dimension) for name, dimension in card.dimensions.items()]
+    notes = "".join(f"<p>{escape(note)}</p>" for note in card.notes)
+    return (
+        f'{_STYLE}<div class="card"><div class="head"><b>{card.overall:.1f}</b><span>of 10: {escape(str(card.quality_class))}'
+        f"</span><span>scorer {escape(card.scorer_version)}</span></div>{''.join(rows)}{notes}</div>"
+    )
+
+
+def _dimension(words: str, dimension: DimensionScore) -> str:
+    if dimension.score is None:
+        return f"<details><summary><span>{escape(words)}</span><span></span><span>-</span></summary><p>{escape(dimension.note)}</p></details>"
+    items = [_evidence(row, "helped") for row in dimension.helped] + [
+        _evidence(row, "hurt") for row in dimension.hurt
+    ]
+    if dimension.suggestion:
+        items.append(f'<li class="todo">{escape(dimension.suggestion)}</li>')
+    return (
+        f'<details><summary><span>{escape(words)}</span><span class="bar"><i style="width:{10 * dimension.score:.0f}%"></i></span>'
+        f'<span class="points">{dimension.score:.1f}</span></summary><ul>{"".join(items)}</ul></details>'
+    )
+
+
+def _evidence(row: Evidence, kind: str) -> str:
+    where = place(row)
+    link = f'<a href="#line-{row.scene}-{row.line}">{where}</a>' if row.scene else f"<b>{where}</b>"
+    quote = shorten(row.text, 90, placeholder=" \u2026")
+    return f'<li class="{kind}">{link} <q>{escape(quote)}</q> {escape(row.what)}</li>'
 
 
 def engines_html(runs: Sequence[EngineRun], asked: Mapping[str, Sequence[str]]) -> str:

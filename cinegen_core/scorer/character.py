@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 import statistics
-from collections.abc import Callable, Sequence
+from difflib import SequenceMatcher
 from itertools import pairwise
 
-from cinegen_core.scorer.dialogue import manner
 from cinegen_core.scorer.measure import NOTHING, Finding, Found, Measure, share
 from cinegen_core.scorer.reading import Line, Reading, fold
 from cinegen_core.scorer.words import stems, words
@@ -48,7 +47,7 @@ def known_people(reading: Reading) -> Found:
 
 def resistance(reading: Reading) -> Found:
     """Turns in which somebody wants something and does not simply get it, less one and a half times those in which they do, for each turn."""
-    if len(reading.turns) < 4:
+    if len(reading.turns) < 8:
         return NOTHING
     findings = []
     value = 0.0
@@ -67,7 +66,7 @@ def resistance(reading: Reading) -> Found:
 
 def keeps_at_it(reading: Reading) -> Found:
     """People who come back to what they want: demands that share a thing with an earlier one of the same person, per scene."""
-    if len(reading.speeches) < 6:
+    if len(reading.speeches) < 12:
         return NOTHING
     findings = []
     for scene in reading.scenes:
@@ -114,7 +113,14 @@ def in_own_mouth(reading: Reading) -> Found:
             if before.spoken and after.spoken and before.speaker != after.speaker and len(here) > 2:
                 called = _called(reading, before) & here
                 if called:
-                    rows.append((after, float(after.speaker in called), "answers to their name", "answers when another was called"))
+                    rows.append(
+                        (
+                            after,
+                            float(after.speaker in called),
+                            "answers to their name",
+                            "answers when another was called",
+                        )
+                    )
             elif before.kind == "action" and after.spoken and before.people:
                 first = _first_named(reading, before)
                 if first in here:
@@ -135,38 +141,6 @@ def _first_named(reading: Reading, line: Line) -> str:
     return ""
 
 
-def same_person(reading: Reading) -> Found:
-    """Whether people stay themselves from scene to scene: how much nearer their manner in one scene is to their manner in the
-    others than the next person's is, in shares of the distance; -1..1. People with three speeches in each of two scenes."""
-    rows: dict[str, dict[int, list[tuple[float, ...]]]] = {}
-    for line in reading.speeches:
-        rows.setdefault(line.speaker, {}).setdefault(line.scene, []).append(manner(line))
-    several = [who for who, scenes in rows.items() if sum(map(len, scenes.values())) >= 5]
-    if len(several) < 2:
-        return NOTHING
-    values, findings = [], []
-    for who in several:
-        for number, here in rows[who].items():
-            rest = [row for other, found in rows[who].items() if other != number for row in found]
-            if len(here) < 3 or len(rest) < 3:
-                continue
-            own = _apart(here, rest)
-            others = [_apart(here, found) for other in several if other != who for found in [[r for n, g in rows[other].items() if n != number for r in g]] if len(found) >= 3]
-            if not others:
-                continue
-            value = (min(others) - own) / max(min(others), own, 1e-9)
-            values.append(value)
-            if value < -0.3:
-                line = next(line for line in reading.scenes[number - 1].speeches if line.speaker == who)
-                findings.append(Finding(line, f"{who.upper()} talks like somebody else in this scene", value))
-    return Found(statistics.fmean(values), 6 * len(values), tuple(findings)) if len(values) >= 2 else NOTHING
-
-
-def _apart(left: Sequence[tuple[float, ...]], right: Sequence[tuple[float, ...]]) -> float:
-    """The squared distance between the mean manners of two sets of speeches."""
-    return sum((statistics.fmean(a) - statistics.fmean(b)) ** 2 for a, b in zip(zip(*left, strict=True), zip(*right, strict=True), strict=True))
-
-
 def own_matters(reading: Reading) -> Found:
     """How much more often people speak of what is theirs in the bible (want, secret, trade, flaw, voice) than the others do.
 
@@ -183,9 +157,15 @@ def own_matters(reading: Reading) -> Found:
         if person is None or len(lines) < 4 or len(others) < 4:
             continue
         text = " ".join((person.want, person.need, person.secret, person.flaw, person.role, person.voice))
-        matters = frozenset(word for word in (stem_of(reading, raw) for raw in fold(text).split()) if word and word not in common)
+        matters = frozenset(
+            word
+            for word in (stem_of(reading, raw) for raw in fold(text).split())
+            if word and word not in common
+        )
         hits = [line for line in lines if line.content & matters]
-        leads.append(len(hits) / len(lines) - sum(bool(line.content & matters) for line in others) / len(others))
+        leads.append(
+            len(hits) / len(lines) - sum(bool(line.content & matters) for line in others) / len(others)
+        )
         findings += [Finding(line, f"is {who.upper()}'s own matter", 0.5) for line in hits]
     return Found(statistics.fmean(leads), len(leads) * 6, tuple(findings)) if leads else NOTHING
 
@@ -194,62 +174,6 @@ def stem_of(reading: Reading, raw: str) -> str:
     """A word of the bible as the script's words are compared."""
     word = raw.strip(".,;:!?\"'()")
     return next(iter(reading.line_of(word).content), "") if word else ""
-
-
-_DIGIT = re.compile(r"\d|\b(?:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|twenty|thirty|forty|fifty|sixty|hundred|half|quarter|percent|o'clock)\b")
-_SHORTENED = re.compile(r"\b\w+(?:n't|'(?:m|re|ve|ll|d))\b|\b(?:it|that|what|there|he|she)'s\b")
-_IN_FULL = re.compile(r"\b(?:(?:do|does|did|is|are|was|were|have|has|had|could|would|should|will) not|cannot|i am|i have|i will|i would|you are|it is|that is|there is|he is|she is|they are|we are)\b")
-
-Trait = tuple[str, Callable[[Line], float], float]
-
-
-def _has(pattern: re.Pattern[str]) -> Callable[[Line], float]:
-    return lambda line: float(bool(pattern.search(line.text.casefold())))
-
-
-def _traits(voice: str) -> list[Trait]:
-    """What a voice in the bible promises that can be counted: (what, count of a line, +1 for more than others or -1 for less)."""
-    folded = voice.casefold().replace("\u2019", "'")
-    quoted = [q for pair in re.findall(r"\"([^\"]{2,30})\"|(?<!\w)'([^']{2,30})'(?!\w)|calls? people (\w+)|(?:begins?|starts?) with (\w+(?: \w+)?)", folded) for q in pair if q]
-    rows: list[Trait] = [(f"says '{q}'", _has(re.compile(rf"\b{re.escape(q.strip(' ,.'))}\b")), 1.0) for q in quoted]
-    full = re.search(r"\b(?:no|without|never a|few|never) contract\w*|uncontracted|never shortens|\bformal\b|\blegal\b", folded)
-    if full:
-        rows += [("speaks in full forms", _has(_SHORTENED), -1.0), ("speaks in full forms", _has(_IN_FULL), 1.0)]
-    elif re.search(r"contract(?:ions|ed)|slang|chatty|teenage|ain't", folded):
-        rows.append(("shortens", _has(_SHORTENED), 1.0))
-    if re.search(r"\b(?:short|clipped|terse|few words|few plain words|fragments|tiny|brief|two to|laconic|single words|blunt)\b", folded) and not re.search(r"\blong\b|rambling|run-on", folded):
-        rows.append(("is brief", lambda line: min(20.0, len(line.words)) / 10, -1.0))
-    elif re.search(r"\blong\b|run-on|rambling|ornate|grand\b|clauses|tells stories|patter|roundabout|polished|over-polite", folded):
-        rows.append(("talks at length", lambda line: min(30.0, len(line.words)) / 10, 1.0))
-    if re.search(r"\bquestions?\b", folded) and not re.search(r"answers? (?:a |the )?questions?|never asks", folded):
-        rows.append(("asks", lambda line: float("?" in line.text), 1.0))
-    if re.search(r"\bnumbers?|figures?|exact times|states times|\bcount\b", folded):
-        rows.append(("counts", _has(_DIGIT), 1.0))
-    if re.search(r"exclam|shouts?\b", folded):
-        rows.append(("exclaims", lambda line: float("!" in line.text), 1.0))
-    return rows
-
-
-def own_voice(reading: Reading) -> Found:
-    """How far people speak as the bible says they do, against the others of the script: for each countable trait of a voice the
-    difference of rates, cut at +-.5, in the direction promised; a mean over traits, -.5..5."""
-    if reading.bible is None:
-        return NOTHING
-    values: list[float] = []
-    findings = []
-    for who, lines in reading.by_speaker.items():
-        person = reading.people.get(who)
-        others = [line for line in reading.speeches if line.speaker != who]
-        if person is None or len(lines) < 4 or len(others) < 4:
-            continue
-        for what, count, sign in _traits(person.voice):
-            own = [count(line) for line in lines]
-            lead = sign * (statistics.fmean(own) - statistics.fmean(map(count, others)))
-            values.append(max(-0.5, min(0.5, lead)))
-            best = max(zip(own, lines, strict=True), key=lambda row: (sign * row[0], -row[1].place))[1]
-            worst = min(zip(own, lines, strict=True), key=lambda row: (sign * row[0], row[1].place))[1]
-            findings.append(Finding(best, f"sounds like {who.upper()}: {what}", 0.5) if lead > 0 else Finding(worst, f"does not sound like the {who.upper()} of the bible, who {what}", -0.6))
-    return Found(statistics.fmean(values), 6 * len(values), tuple(findings)) if len(values) >= 2 else NOTHING
 
 
 def deeds(reading: Reading) -> Found:
@@ -264,28 +188,68 @@ def deeds(reading: Reading) -> Found:
             held = sum(word in things for word in line.words)
             if held:
                 findings.append(Finding(line, "shows somebody by what they do", min(1.0, 0.4 + 0.2 * held)))
-    return Found(sum(f.weight for f in findings) / len(reading.speeches), len(reading.actions), tuple(findings))
+    return Found(
+        sum(f.weight for f in findings) / len(reading.speeches), len(reading.actions), tuple(findings)
+    )
 
 
 def leads(reading: Reading) -> Found:
     """Whether the episode belongs to somebody: the share of scenes in which its most present person speaks, with at least two others heard."""
-    if len(reading.speeches) < 6:
+    if len(reading.speeches) < 12:
         return NOTHING
-    scenes = [frozenset(line.speaker for line in scene.speeches) for scene in reading.scenes if scene.speeches]
+    scenes = [
+        frozenset(line.speaker for line in scene.speeches) for scene in reading.scenes if scene.speeches
+    ]
     best = max(sum(who in scene for scene in scenes) for who in reading.by_speaker) / len(scenes)
     company = len([1 for lines in reading.by_speaker.values() if len(lines) >= 3])
     return Found(best * min(1.0, company / 3), len(scenes) * 3)
 
 
+def steady_names(reading: Reading) -> Found:
+    """Names that drift: words with a capital that are nearly, but not quite, one that the script has (Vance for Vane), for each
+    scene. A short form (Rob for Robert) and a possessive are no drift."""
+    first: dict[str, Line] = {}
+    lower = {word for line in reading.lines for sentence in line.sentences for word in sentence.shown if word.islower()}
+    for line in reading.lines:
+        for sentence in line.sentences:
+            for index, shown in enumerate(sentence.shown):
+                name = shown.removesuffix("'s").casefold()
+                if len(name) >= 4 and shown[0].isupper() and name not in lower:
+                    if index or shown.isupper() or reading.key(name) in reading.people:
+                        first.setdefault(name, line)
+    findings = []
+    names = list(first)
+    for index, name in enumerate(names):
+        earlier = next((other for other in names[:index] if _nearly(name, other)), None)
+        if earlier is not None:
+            findings.append(Finding(first[name], f"says {name.title()} where it was {earlier.title()}", -1.0))
+    return Found(len(findings) / max(1, len(reading.scenes)), len(names), tuple(findings)) if len(reading.lines) >= 5 else NOTHING
+
+
+def _nearly(name: str, other: str) -> bool:
+    """Whether two names are one name gone wrong: the same start, two letters of three in common, neither the short form of the other."""
+    if name[:2] != other[:2] or abs(len(name) - len(other)) > 3 or name.startswith(other) or other.startswith(name):
+        return False
+    return SequenceMatcher(None, name, other, autojunk=False).ratio() >= 0.66
+
+
 MEASURES = (
-    Measure("known people", known_people, "Show who this is before they speak, or give the line to somebody we know."),
+    Measure("steady names", steady_names, "Is this somebody else, or the same person under another name?"),
+    Measure(
+        "known people",
+        known_people,
+        "Show who this is before they speak, or give the line to somebody we know.",
+    ),
     Measure("resistance", resistance, "Let somebody want something here that the other one will not give."),
     Measure("keeps at it", keeps_at_it, "Refused once, this person should try again by another way."),
     Measure("ties", ties, "What happened between these two before today? Let one line show it."),
     Measure("in their own mouth", in_own_mouth, "Check who says this; it seems to be somebody else's line."),
-    Measure("the same person", same_person, "This person has another way of speaking in every scene; which one is theirs?"),
-    Measure("own voice", own_voice, "The bible says how this person speaks; let them.", needs_bible=True),
-    Measure("own matters", own_matters, "Let people talk about what they want and hide, each of their own.", needs_bible=True),
+    Measure(
+        "own matters",
+        own_matters,
+        "Let people talk about what they want and hide, each of their own.",
+        needs_bible=True,
+    ),
     Measure("deeds", deeds, "Give this person something in their hands and let us see what they do with it."),
     Measure("leads", leads, "Whose episode is this? Keep one person in it from first to last."),
 )

@@ -10,8 +10,12 @@ from cinegen_core.scorer.measure import NOTHING, Finding, Found, Measure, share
 from cinegen_core.scorer.reading import ChoiceReading, Line, Reading
 from cinegen_core.scorer.words import stems, words
 
-_NOT_A_START = frozenset("the a an it he she they i we you there this that his her their my your maybe perhaps".split())  # noqa: SIM905
-_BUT = re.compile(r"\b(?:but|unless|until|may|might|before|will|won't|'ll|never|nobody|without|only|if|cannot|can't|not|no)\b|n't\b|'ll\b")
+_NOT_A_START = frozenset(
+    "the a an it he she they i we you there this that his her their my your maybe perhaps".split()
+)
+_BUT = re.compile(
+    r"\b(?:but|unless|until|may|might|before|will|won't|'ll|never|nobody|without|only|if|cannot|can't|not|no)\b|n't\b|'ll\b"
+)
 
 
 def _words_of(choice: ChoiceReading) -> frozenset[str]:
@@ -34,7 +38,11 @@ def differ(reading: Reading) -> Found:
         acts = _share(left.label.content, right.label.content)
         costs = _share(left.cost.content, right.cost.content)
         verbs = 0.25 * (_verb(left.label) == _verb(right.label) != "")
-        same = min(1.0, 0.6 * acts + 0.4 * costs + verbs) if left.cost.words or right.cost.words else min(1.0, acts + verbs)
+        same = (
+            min(1.0, 0.6 * acts + 0.4 * costs + verbs)
+            if left.cost.words or right.cost.words
+            else min(1.0, acts + verbs)
+        )
         values.append(1 - same)
         if same > 0.35:
             findings.append(Finding(right.label, f"comes close to choice {left.label.number}", -same))
@@ -55,7 +63,10 @@ def different_worlds(reading: Reading) -> Found:
     if len(reading.choices) < 2:
         return NOTHING
     vague = stems("vague") | stems("abstract")
-    touched = [frozenset(w for w in _words_of(c) if w not in vague) | c.label.people | c.cost.people for c in reading.choices]
+    touched = [
+        frozenset(w for w in _words_of(c) if w not in vague) | c.label.people | c.cost.people
+        for c in reading.choices
+    ]
     counts: dict[str, int] = {}
     for group in touched:
         for word in group:
@@ -70,18 +81,21 @@ def anchored(reading: Reading) -> Found:
         return NOTHING
     last = reading.scenes[-1]
     seen_last = last.content
-    people_last = frozenset(line.speaker for line in last.speeches).union(*(line.people for line in last.lines))
+    people_last = frozenset(line.speaker for line in last.speeches).union(
+        *(line.people for line in last.lines)
+    )
     seen = frozenset().union(*(scene.content for scene in reading.scenes))
-    people = frozenset(line.speaker for line in reading.speeches).union(*(line.people for line in reading.lines))
+    people = frozenset(line.speaker for line in reading.speeches).union(
+        *(line.people for line in reading.lines)
+    )
     vague, common = stems("vague"), stems("common")
     rows = []
     for choice in reading.choices:
-        both = _words_of(choice) | reading.question.content if False else _words_of(choice)
-        things = [w for w in both if w not in vague]
+        things = [w for w in _words_of(choice) if w not in vague and (w not in common or w in seen)]
         names = choice.label.people | choice.cost.people
         value, weight = 0.0, 0.0
         for word in things:
-            w = 0.35 if word in common else 1.0
+            w = 0.5 if word in common else 1.0
             weight += w
             value += w * (1.0 if word in seen_last else 0.6 if word in seen else 0.0)
         for who in names:
@@ -93,22 +107,35 @@ def anchored(reading: Reading) -> Found:
         ]  # fmt: skip
         weight += len(strangers)
         level = value / weight if weight else 0.0
-        rows.append((choice.label, min(1.0, level * 1.6), "acts on what we have just seen", "leans on what was never seen"))
+        rows.append(
+            (
+                choice.label,
+                min(1.0, level * 1.6),
+                "acts on what we have just seen",
+                "leans on what was never seen",
+            )
+        )
     return share(rows)
 
 
 def cost(reading: Reading) -> Found:
-    """Choices whose consequence costs or risks something: its words of loss, other people's knowledge, doubt, less its promises; 0..1."""
+    """Choices whose consequence costs or risks something: its words of loss, other people's knowledge, doubt, less its promises; 0..1.
+
+    A cost that names nothing and nobody ("it may cost more") is worth two fifths.
+    """
     if not reading.choices:
         return NOTHING
     risk, well = words("risk"), words("wellbeing")
+    empty = stems("vague") | stems("abstract") | stems("risk")
     rows = []
     for choice in reading.choices:
-        text = choice.cost if choice.cost.words else choice.label
+        text = choice.cost
         bad = sum(word in risk for word in text.words) + len(_BUT.findall(text.text.casefold()))
         good = sum(word in well for word in text.words)
-        value = 0.0 if not choice.cost.words else max(0.0, min(1.0, 0.25 + 0.25 * bad - 0.45 * good))
-        rows.append((text, value, "costs something", "costs nothing that one can see"))
+        value = max(0.0, min(1.0, 0.25 + 0.25 * bad - 0.45 * good)) if text.words else 0.0
+        if not text.people and not text.content - empty:
+            value *= 0.4
+        rows.append((text if text.words else choice.label, value, "costs something", "costs nothing that one can see"))
     return share(rows)
 
 
@@ -123,7 +150,11 @@ def doable(reading: Reading) -> Found:
         first = line.words[0] if line.words else ""
         things = [w for w in line.content if w not in vague and w not in abstract]
         full = [w for w in choice.cost.content if w not in vague and w not in abstract]
-        value = 0.25 * (first not in _NOT_A_START and bool(first)) + 0.25 * min(2, len(things) + len(line.people)) + 0.25 * (len(full) + len(choice.cost.people) >= 2)
+        value = (
+            0.25 * (first not in _NOT_A_START and bool(first))
+            + 0.25 * min(2, len(things) + len(line.people))
+            + 0.25 * (len(full) + len(choice.cost.people) >= 2)
+        )
         rows.append((line, value, "is something that one can do, to something", "is an idea, not a deed"))
     return share(rows)
 
@@ -138,14 +169,25 @@ def asked_of_somebody(reading: Reading) -> Found:
     counts = {who: len(lines) for who, lines in reading.by_speaker.items()}
     if not counts:
         return NOTHING
-    value = max((counts.get(who, 0) / max(counts.values()) for who in named), default=0.3 if reading.question.words else 0.0)
+    value = max(
+        (counts.get(who, 0) / max(counts.values()) for who in named),
+        default=0.3 if reading.question.words else 0.0,
+    )
     return Found(value, 4)
 
 
 MEASURES = (
     Measure("three of them", three, "Give the viewer three ways on."),
-    Measure("differ", differ, "Two of these are one choice in other words. Let one of them act on something, or somebody, else."),
-    Measure("different worlds", different_worlds, "Each way on should open another door: other people, other things."),
+    Measure(
+        "differ",
+        differ,
+        "Two of these are one choice in other words. Let one of them act on something, or somebody, else.",
+    ),
+    Measure(
+        "different worlds",
+        different_worlds,
+        "Each way on should open another door: other people, other things.",
+    ),
     Measure("anchored", anchored, "Let this choice act on a thing or a person of the last scene."),
     Measure("cost", cost, "Say what is lost by it, or who will know."),
     Measure("doable", doable, "Make it a deed: a verb, and the thing it is done to."),

@@ -18,9 +18,13 @@ _REASON = re.compile(
 )
 _SIMILE = re.compile(r"\b(?:like an?|as if|as though|like the)\b")
 _ADJECTIVE = re.compile(r"(?:ous|ful|less|esque|some|ent|ant|ive|ic|al|ish)$")
-_NOT_ADJECTIVE = frozenset("moment silent different parent accident student document apartment present agent ancient patient important giant restaurant instant elephant servant metal animal signal hospital general hall call wall small still all tall fall arrival several total final real special local mic music public clinic traffic panic come some home".split())  # noqa: SIM905
+_NOT_ADJECTIVE = frozenset(
+    "moment silent different parent accident student document apartment present agent ancient patient important giant restaurant instant elephant servant metal animal signal hospital general hall call wall small still all tall fall arrival several total final real special local mic music public clinic traffic panic come some home".split()
+)
 _PRESENT = re.compile(r"\b\w+s\b")
-_PAST = re.compile(r"\b(?:was|were|had|went|came|looked|walked|turned|took|said|saw|opened|stood|sat|felt|knew|thought|began|ran)\b")
+_PAST = re.compile(
+    r"\b(?:was|were|had|went|came|looked|walked|turned|took|said|saw|opened|stood|sat|felt|knew|thought|began|ran)\b"
+)
 
 
 def filmable(reading: Reading) -> Found:
@@ -52,14 +56,21 @@ def plain(reading: Reading) -> Found:
         for word in line.words:
             if word in listed:
                 here += 1.0
-            elif len(word) > 4 and word.endswith("ly") and word not in ("only", "family", "early", "reply", "belly", "jelly", "daily", "nearly", "slowly"):
+            elif (
+                len(word) > 4
+                and word.endswith("ly")
+                and word
+                not in ("only", "family", "early", "reply", "belly", "jelly", "daily", "nearly", "slowly")
+            ):
                 here += 0.6
             elif len(word) > 5 and word not in _NOT_ADJECTIVE and _ADJECTIVE.search(word):
                 here += 0.5
         here += 0.8 * len(_SIMILE.findall(line.text.casefold()))
         load += here
         if here >= 2 and here / max(1, len(line.words)) > 0.09:
-            findings.append(Finding(line, "carries more ornament than a picture can show", -min(1.0, here / 4)))
+            findings.append(
+                Finding(line, "carries more ornament than a picture can show", -min(1.0, here / 4))
+            )
     return Found(10 * load / total, len(reading.actions), tuple(findings))
 
 
@@ -99,7 +110,11 @@ def picture_and_talk(reading: Reading) -> Found:
             runs.append(longest)
         if longest > 14 and where is not None:
             findings.append(Finding(where, f"is the {longest}th speech running with nothing to see", -0.6))
-    return Found(statistics.fmean(runs), len(runs) * 4, tuple(findings)) if runs and reading.speeches else NOTHING
+    return (
+        Found(statistics.fmean(runs), len(runs) * 4, tuple(findings))
+        if runs and reading.speeches
+        else NOTHING
+    )
 
 
 def images_return(reading: Reading) -> Found:
@@ -114,7 +129,11 @@ def images_return(reading: Reading) -> Found:
                 findings.append(Finding(line, f"shows '{word}' again", 0.5))
             first.setdefault(word, line.scene)
     total = sum(len(line.words) for line in reading.actions)
-    return Found(100 * len(findings) / max(100, total), len(reading.actions), tuple(findings)) if len(reading.scenes) > 1 and reading.actions else NOTHING
+    return (
+        Found(100 * len(findings) / max(100, total), len(reading.actions), tuple(findings))
+        if len(reading.scenes) > 1 and reading.actions
+        else NOTHING
+    )
 
 
 def short_lines(reading: Reading) -> Found:
@@ -122,7 +141,11 @@ def short_lines(reading: Reading) -> Found:
     counts = [len(line.words) for line in reading.actions if line.words]
     if len(counts) < 3:
         return NOTHING
-    findings = tuple(Finding(line, f"is an action line of {len(line.words)} words", -0.5) for line in reading.actions if len(line.words) > 45)
+    findings = tuple(
+        Finding(line, f"is an action line of {len(line.words)} words", -0.5)
+        for line in reading.actions
+        if len(line.words) > 45
+    )
     return Found(statistics.fmean(counts), len(counts), findings)
 
 

@@ -120,7 +120,7 @@ def exchange_speakers(script: Script, rng: random.Random, other: Script) -> Scri
     return _with(script, scenes)
 
 
-_NAMES = "Alder Bram Corin Dace Edda Fenn Gwil Hale Ines Joss Kerr Lorne Mab Nils Orla Pell Quill Rafe Senn Tove Ulla Venn Wren Yann Zeb".split()  # noqa: SIM905
+_NAMES = "Alder Bram Corin Dace Edda Fenn Gwil Hale Ines Joss Kerr Lorne Mab Nils Orla Pell Quill Rafe Senn Tove Ulla Venn Wren Yann Zeb".split()
 
 
 def randomise_names(script: Script, rng: random.Random, other: Script) -> Script:
@@ -173,12 +173,14 @@ def stuff_keywords(script: Script, rng: random.Random, other: Script) -> Script:
     def change(element: Element) -> Element:
         if rng.random() > 0.25:
             return element
-        return _retold(element, f"{element.text} {', '.join(rng.sample(CRAFT, rng.randint(2, 3))).capitalize()}.")
+        return _retold(
+            element, f"{element.text} {', '.join(rng.sample(CRAFT, rng.randint(2, 3))).capitalize()}."
+        )
 
     return _mapped(script, change)
 
 
-_ORNAMENTS = "luminous shimmering crimson ethereal melancholy velvet ancient whispering haunted radiant sorrowful iridescent trembling majestic mournful gossamer endless breathless silvery forlorn".split()  # noqa: SIM905
+_ORNAMENTS = "luminous shimmering crimson ethereal melancholy velvet ancient whispering haunted radiant sorrowful iridescent trembling majestic mournful gossamer endless breathless silvery forlorn".split()
 
 
 def purple_adjectives(script: Script, rng: random.Random, other: Script) -> Script:
@@ -202,12 +204,25 @@ _FILLER = (
     "They look at each other for a while.", "Nobody says anything.", "It is a normal day.", "They talk some more about this and that.", "Time goes by.", "Everything is as it was.",
     "Some people pass.", "They wait.", "It goes on like this for a while.", "Nothing much happens.",
 )  # fmt: skip
-_SMALL_TALK = ("How are you?", "Fine, thanks. And you?", "Not so bad.", "Nice weather.", "It is, isn't it.", "I suppose so.", "Anyway.", "Well, there you are.", "As I was saying.", "You know how it is.")
+_SMALL_TALK = (
+    "How are you?",
+    "Fine, thanks. And you?",
+    "Not so bad.",
+    "Nice weather.",
+    "It is, isn't it.",
+    "I suppose so.",
+    "Anyway.",
+    "Well, there you are.",
+    "As I was saying.",
+    "You know how it is.",
+)
 
 
 def append_filler(script: Script, rng: random.Random, other: Script) -> Script:
     """A dozen lines of nothing at the end of the last scene."""
-    cues = list(dict.fromkeys(e.speaker for s in script.scenes for e in s.elements if isinstance(e, Dialogue)))[:2] or ["MAN"]
+    cues = list(
+        dict.fromkeys(e.speaker for s in script.scenes for e in s.elements if isinstance(e, Dialogue))
+    )[:2] or ["MAN"]
     rows: list[Element] = []
     for index in range(12):
         if index % 3 == 0:
@@ -228,7 +243,9 @@ _EXPLANATIONS = (
 
 def explain_actions(script: Script, rng: random.Random, other: Script) -> Script:
     """Two of three stage directions become explanations of what goes on inside people."""
-    cues = [e.speaker.title() for s in script.scenes for e in s.elements if isinstance(e, Dialogue)] or ["Somebody"]
+    cues = [e.speaker.title() for s in script.scenes for e in s.elements if isinstance(e, Dialogue)] or [
+        "Somebody"
+    ]
 
     def change(element: Element) -> Element:
         if not isinstance(element, Action) or rng.random() > 0.67:
@@ -272,7 +289,11 @@ def returning(reading: Reading) -> list[Line]:
     return [
         line
         for line in last.lines
-        if any(word in reading.nouns and reading.places_of[word][0] < start for word in line.content if word in reading.places_of)
+        if any(
+            word in reading.nouns and reading.places_of[word][0] < start
+            for word in line.content
+            if word in reading.places_of
+        )
     ]
 
 
@@ -301,8 +322,18 @@ def flatten_voices(script: Script, rng: random.Random, other: Script) -> Script:
             return element
         text = element.text.replace("\u2019", "'")
         for short, full in sorted(_EXPANDED.items(), key=lambda row: -len(row[0])):
-            text = re.sub(rf"(?<=\w){re.escape(short)}\b" if short[0] in "n'" else rf"\b{short}\b", full, text, flags=re.IGNORECASE)
-        text = re.sub(r"^(?:well|oh|yeah|aye|look|listen|right|so|and|but|no|yes|ah|now|please)[,.]? (?=\w)", "", text, flags=re.IGNORECASE)
+            text = re.sub(
+                rf"(?<=\w){re.escape(short)}\b" if short[0] in "n'" else rf"\b{short}\b",
+                full,
+                text,
+                flags=re.IGNORECASE,
+            )
+        text = re.sub(
+            r"^(?:well|oh|yeah|aye|look|listen|right|so|and|but|no|yes|ah|now|please)[,.]? (?=\w)",
+            "",
+            text,
+            flags=re.IGNORECASE,
+        )
         text = re.sub(r"\s*(?:--|\u2014|\.\.\.|\u2026)\s*", ". ", text).replace("!", ".").strip(" ,")
         if len(text.split()) <= 4 and not text.endswith("?"):
             text = f"I would say that it is {text[:1].lower()}{text[1:]}"
@@ -317,14 +348,25 @@ ALL = (
     Corruption("turn shuffle", "dialogue", "the lines of each scene in a random order", shuffle_turns),
     Corruption("scene swap", "structure", "two scenes change places", swap_scenes),
     Corruption("splice", "structure", "the second half of another episode", splice, needs_other=True),
-    Corruption("cues dealt anew", "dialogue", "the cues of each scene dealt anew among its speeches", deal_cues),
-    Corruption("speakers exchanged", "character", "two people say each other's lines in every second scene", exchange_speakers),
+    Corruption(
+        "cues dealt anew", "dialogue", "the cues of each scene dealt anew among its speeches", deal_cues
+    ),
+    Corruption(
+        "speakers exchanged",
+        "character",
+        "two people say each other's lines in every second scene",
+        exchange_speakers,
+    ),
     Corruption("names randomised", "character", "a new name at every mention", randomise_names),
     Corruption("first third repeated", "structure", "the first third again at the end", repeat_first_third),
     Corruption("keyword stuffing", "dialogue", "words about writing added to lines", stuff_keywords),
-    Corruption("purple adjectives", "cinematic", "two ornaments before things in the action", purple_adjectives),
+    Corruption(
+        "purple adjectives", "cinematic", "two ornaments before things in the action", purple_adjectives
+    ),
     Corruption("filler appended", "structure", "a dozen lines of nothing at the end", append_filler),
-    Corruption("directions explained", "cinematic", "stage directions turned into explanation", explain_actions),
+    Corruption(
+        "directions explained", "cinematic", "stage directions turned into explanation", explain_actions
+    ),
     Corruption("choices alike", "choices", "three wordings of one choice", choices_alike),
     Corruption("payoff deleted", "structure", "what comes back in the last scene is cut", delete_payoff),
     Corruption("reveal too early", "structure", "the end stands at the beginning", reveal_too_early),

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 import statistics
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 
 from cinegen_core.scorer.grammar import plain_text
@@ -14,7 +13,9 @@ from cinegen_core.scorer.measure import NOTHING, Finding, Found, Measure, faults
 from cinegen_core.scorer.reading import Line, Reading
 from cinegen_core.scorer.words import phrases, words
 
-_CONTRACTED = re.compile(r"\b\w+(?:n't|'(?:m|re|ve|ll|d))\b|\b(?:it|that|what|who|there|here|he|she|where|how|let)'s\b")
+_CONTRACTED = re.compile(
+    r"\b\w+(?:n't|'(?:m|re|ve|ll|d))\b|\b(?:it|that|what|who|there|here|he|she|where|how|let)'s\b"
+)
 _FULL = re.compile(
     r"\b(?:(?:do|does|did|is|are|was|were|have|has|had|could|would|should|will|must) not|cannot|i am|i have|i will|i would|you are|you have|you will|it is|"
     r"that is|there is|he is|she is|they are|we are|we have|what is|who is|let us)\b"
@@ -50,7 +51,14 @@ def replies_answer(reading: Reading) -> Found:
             if said.speaker == answer.speaker:
                 continue
             value = link(profiles[i], profiles[i + 1])
-            rows.append((answer, value, "takes up what was just said", "could follow anything: it does not take up the speech before it" if value < 0.15 else ""))
+            rows.append(
+                (
+                    answer,
+                    value,
+                    "takes up what was just said",
+                    "could follow anything: it does not take up the speech before it" if value < 0.15 else "",
+                )
+            )
             others = by_pair.get((said.speaker, answer.speaker))
             if others:
                 lead.append(value - statistics.fmean(others))
@@ -81,7 +89,31 @@ def manner(line: Line) -> tuple[float, ...]:
     )
 
 
-_OPENERS = frozenset(["well", "oh", "yeah", "aye", "right", "listen", "look", "no", "please", "perhaps", "quite", "honestly", "now", "so", "and", "but", "yes", "then", "ah", "hm", "okay"])
+_OPENERS = frozenset(
+    [
+        "well",
+        "oh",
+        "yeah",
+        "aye",
+        "right",
+        "listen",
+        "look",
+        "no",
+        "please",
+        "perhaps",
+        "quite",
+        "honestly",
+        "now",
+        "so",
+        "and",
+        "but",
+        "yes",
+        "then",
+        "ah",
+        "hm",
+        "okay",
+    ]
+)
 
 
 def voices_apart(reading: Reading) -> Found:
@@ -99,10 +131,15 @@ def voices_apart(reading: Reading) -> Found:
         columns = {who: [row[mark] for row in found] for who, found in rows.items()}
         mean = sum(map(sum, columns.values())) / total
         between = sum(len(c) * (statistics.fmean(c) - mean) ** 2 for c in columns.values()) / (len(rows) - 1)
-        within = sum(sum((v - statistics.fmean(c)) ** 2 for v in c) for c in columns.values()) / max(1, total - len(rows))
+        within = sum(sum((v - statistics.fmean(c)) ** 2 for v in c) for c in columns.values()) / max(
+            1, total - len(rows)
+        )
         ratios.append(min(8.0, between / (within + 0.04)))
     findings = []
-    overall = {who: [statistics.fmean(row[m] for row in found) for m in range(len(found[0]))] for who, found in rows.items()}
+    overall = {
+        who: [statistics.fmean(row[m] for row in found) for m in range(len(found[0]))]
+        for who, found in rows.items()
+    }
     for who, lines in groups.items():
         others = [mean for other, mean in overall.items() if other != who]
         for line in lines:
@@ -112,8 +149,139 @@ def voices_apart(reading: Reading) -> Found:
             if far - own > 2.5:
                 findings.append(Finding(line, f"could only be {who.upper()}", min(1.0, (far - own) / 8)))
             elif own - far > 2.5:
-                findings.append(Finding(line, f"sounds like somebody else than {who.upper()}", -min(1.0, (own - far) / 8)))
+                findings.append(
+                    Finding(line, f"sounds like somebody else than {who.upper()}", -min(1.0, (own - far) / 8))
+                )
     return Found(statistics.fmean(ratios) - 1.0, total, tuple(findings))
+
+
+def same_person(reading: Reading) -> Found:
+    """Whether people stay themselves from scene to scene: how much nearer their manner in one scene is to their manner in the
+    others than the next person's is, in shares of the distance; -1..1. People with three speeches in each of two scenes."""
+    rows: dict[str, dict[int, list[tuple[float, ...]]]] = {}
+    for line in reading.speeches:
+        rows.setdefault(line.speaker, {}).setdefault(line.scene, []).append(manner(line))
+    several = [who for who, scenes in rows.items() if sum(map(len, scenes.values())) >= 5]
+    if len(several) < 2:
+        return NOTHING
+    values, findings = [], []
+    for who in several:
+        for number, here in rows[who].items():
+            rest = [row for other, found in rows[who].items() if other != number for row in found]
+            if len(here) < 3 or len(rest) < 3:
+                continue
+            own = _apart(here, rest)
+            others = [
+                _apart(here, found)
+                for other in several
+                if other != who
+                for found in [[r for n, g in rows[other].items() if n != number for r in g]]
+                if len(found) >= 3
+            ]
+            if not others:
+                continue
+            value = (min(others) - own) / max(min(others), own, 1e-9)
+            values.append(value)
+            if value < -0.3:
+                line = next(line for line in reading.scenes[number - 1].speeches if line.speaker == who)
+                findings.append(Finding(line, f"{who.upper()} talks like somebody else in this scene", value))
+    return Found(statistics.fmean(values), 6 * len(values), tuple(findings)) if len(values) >= 2 else NOTHING
+
+
+def _apart(left: Sequence[tuple[float, ...]], right: Sequence[tuple[float, ...]]) -> float:
+    """The squared distance between the mean manners of two sets of speeches."""
+    return sum(
+        (statistics.fmean(a) - statistics.fmean(b)) ** 2
+        for a, b in zip(zip(*left, strict=True), zip(*right, strict=True), strict=True)
+    )
+
+
+_DIGIT = re.compile(
+    r"\d|\b(?:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|twenty|thirty|forty|fifty|sixty|hundred|half|quarter|percent|o'clock)\b"
+)
+_SHORTENED = re.compile(r"\b\w+(?:n't|'(?:m|re|ve|ll|d))\b|\b(?:it|that|what|there|he|she)'s\b")
+_IN_FULL = re.compile(
+    r"\b(?:(?:do|does|did|is|are|was|were|have|has|had|could|would|should|will) not|cannot|i am|i have|i will|i would|you are|it is|that is|there is|he is|she is|they are|we are)\b"
+)
+
+Trait = tuple[str, Callable[[Line], float], float]
+
+
+def _has(pattern: re.Pattern[str]) -> Callable[[Line], float]:
+    return lambda line: float(bool(pattern.search(line.text.casefold())))
+
+
+def _traits(voice: str) -> list[Trait]:
+    """What a voice in the bible promises that can be counted: (what, count of a line, +1 for more than others or -1 for less)."""
+    folded = voice.casefold().replace("\u2019", "'")
+    quoted = [
+        q
+        for pair in re.findall(
+            r"\"([^\"]{2,30})\"|(?<!\w)'([^']{2,30})'(?!\w)|calls? people (\w+)|(?:begins?|starts?) with (\w+(?: \w+)?)",
+            folded,
+        )
+        for q in pair
+        if q
+    ]
+    rows: list[Trait] = [
+        (f"says '{q}'", _has(re.compile(rf"\b{re.escape(q.strip(' ,.'))}\b")), 1.0) for q in quoted
+    ]
+    full = re.search(
+        r"\b(?:no|without|never a|few|never) contract\w*|uncontracted|never shortens|\bformal\b|\blegal\b",
+        folded,
+    )
+    if full:
+        rows += [
+            ("speaks in full forms", _has(_SHORTENED), -1.0),
+            ("speaks in full forms", _has(_IN_FULL), 1.0),
+        ]
+    elif re.search(r"contract(?:ions|ed)|slang|chatty|teenage|ain't", folded):
+        rows.append(("shortens", _has(_SHORTENED), 1.0))
+    if re.search(
+        r"\b(?:short|clipped|terse|few words|few plain words|fragments|tiny|brief|two to|laconic|single words|blunt)\b",
+        folded,
+    ) and not re.search(r"\blong\b|rambling|run-on", folded):
+        rows.append(("is brief", lambda line: min(20.0, len(line.words)) / 10, -1.0))
+    elif re.search(
+        r"\blong\b|run-on|rambling|ornate|grand\b|clauses|tells stories|patter|roundabout|polished|over-polite",
+        folded,
+    ):
+        rows.append(("talks at length", lambda line: min(30.0, len(line.words)) / 10, 1.0))
+    if re.search(r"\bquestions?\b", folded) and not re.search(
+        r"answers? (?:a |the )?questions?|never asks", folded
+    ):
+        rows.append(("asks", lambda line: float("?" in line.text), 1.0))
+    if re.search(r"\bnumbers?|figures?|exact times|states times|\bcount\b", folded):
+        rows.append(("counts", _has(_DIGIT), 1.0))
+    if re.search(r"exclam|shouts?\b", folded):
+        rows.append(("exclaims", lambda line: float("!" in line.text), 1.0))
+    return rows
+
+
+def own_voice(reading: Reading) -> Found:
+    """How far people speak as the bible says they do, against the others of the script: for each countable trait of a voice the
+    difference of rates, cut at +-.5, in the direction promised; a mean over traits, -.5..5."""
+    if reading.bible is None:
+        return NOTHING
+    values: list[float] = []
+    findings = []
+    for who, lines in reading.by_speaker.items():
+        person = reading.people.get(who)
+        others = [line for line in reading.speeches if line.speaker != who]
+        if person is None or len(lines) < 4 or len(others) < 4:
+            continue
+        for what, count, sign in _traits(person.voice):
+            own = [count(line) for line in lines]
+            lead = sign * (statistics.fmean(own) - statistics.fmean(map(count, others)))
+            values.append(max(-0.5, min(0.5, lead)))
+            best = max(zip(own, lines, strict=True), key=lambda row: (sign * row[0], -row[1].place))[1]
+            worst = min(zip(own, lines, strict=True), key=lambda row: (sign * row[0], row[1].place))[1]
+            findings.append(
+                Finding(best, f"sounds like {who.upper()}: {what}", 0.5)
+                if lead > 0
+                else Finding(worst, f"does not sound like the {who.upper()} of the bible, who {what}", -0.6)
+            )
+    return Found(statistics.fmean(values), 6 * len(values), tuple(findings)) if len(values) >= 2 else NOTHING
 
 
 def spoken(reading: Reading) -> Found:
@@ -148,7 +316,11 @@ def rhythm(reading: Reading) -> Found:
     counts = [min(60, len(line.words)) for line in reading.speeches if line.words]
     if len(counts) < 8:
         return NOTHING
-    findings = tuple(Finding(line, "is short where others are long", 0.4) for line in reading.speeches if 1 <= len(line.words) <= 3)
+    findings = tuple(
+        Finding(line, "is short where others are long", 0.4)
+        for line in reading.speeches
+        if 1 <= len(line.words) <= 3
+    )
     return Found(statistics.pstdev(counts) / statistics.fmean(counts), len(counts), findings[:6])
 
 
@@ -180,17 +352,15 @@ def fresh(reading: Reading) -> Found:
 
 def new_lines(reading: Reading) -> Found:
     """The share of spoken sentences of three words or more that have not stood in the script before, 0..1."""
-    counts: Counter[str] = Counter()
-    rows = []
+    seen: set[tuple[str, ...]] = set()
+    rows: list[tuple[Line, float, str, str]] = []
     for line in reading.speeches:
         for sentence in line.sentences:
-            if len(sentence.words) < 3:
-                continue
-            key = " ".join(sentence.words)
-            counts[key] += 1
-            # Said once more, a line may be an echo that is meant.
-            again = counts[key] - 1
-            rows.append((line, 1.0 if again == 0 else (0.5 if again == 1 and len(sentence.words) <= 5 else 0.0), "", "is said again, word for word"))
+            if len(sentence.words) >= 3:
+                # Said once more, a short line may be an echo that is meant.
+                rows.append((line, 0.5 if sentence.words in seen else 1.0, "", ""))
+                seen.add(sentence.words)
+        rows += [(line, 0.0, "", "is said again, word for word")] * len(line.repeated)
     return share(rows)
 
 
@@ -215,19 +385,52 @@ def hands_over(reading: Reading) -> Found:
         for before, line in pairwise(scene.speeches):
             apart = line.number - before.number
             alone = before.speaker == line.speaker
-            rows.append((line, (0.0 if apart == 1 else 0.75) if alone else 1.0, "", "the same person speaks again, with nothing between" if apart == 1 else ""))
+            rows.append(
+                (
+                    line,
+                    (0.0 if apart == 1 else 0.75) if alone else 1.0,
+                    "",
+                    "the same person speaks again, with nothing between" if apart == 1 else "",
+                )
+            )
     return share(rows)
 
 
 MEASURES = (
-    Measure("replies answer", replies_answer, "Let this reply take up a word, a thing or a question of the speech before it, or dodge it so that one sees it dodged."),
-    Measure("voices apart", voices_apart, "Give one of these people shorter sentences, other habits, other words: cover the cues and see who is speaking."),
-    Measure("spoken, not written", spoken, "Say it aloud and write down what you said: it's, don't, half a sentence."),
+    Measure(
+        "replies answer",
+        replies_answer,
+        "Let this reply take up a word, a thing or a question of the speech before it, or dodge it so that one sees it dodged.",
+    ),
+    Measure(
+        "voices apart",
+        voices_apart,
+        "Give one of these people shorter sentences, other habits, other words: cover the cues and see who is speaking.",
+    ),
+    Measure(
+        "the same person",
+        same_person,
+        "This person has another way of speaking in every scene; which one is theirs?",
+    ),
+    Measure("own voice", own_voice, "The bible says how this person speaks; let them.", needs_bible=True),
+    Measure(
+        "spoken, not written",
+        spoken,
+        "Say it aloud and write down what you said: it's, don't, half a sentence.",
+    ),
     Measure("short speeches", length, "Cut this speech in two and let somebody break in."),
     Measure("rhythm", rhythm, "After a long speech let a word stand alone."),
-    Measure("under the words", under_the_words, "Give this person something to do or to ask for instead of saying what they feel."),
+    Measure(
+        "under the words",
+        under_the_words,
+        "Give this person something to do or to ask for instead of saying what they feel.",
+    ),
     Measure("fresh", fresh, "Everybody has heard this line. What would only this person say?"),
-    Measure("new lines", new_lines, "This has been said already, word for word. Let it return changed, or not at all."),
+    Measure(
+        "new lines",
+        new_lines,
+        "This has been said already, word for word. Let it return changed, or not at all.",
+    ),
     Measure("sayable", sayable, "Make this a sentence that a person could say."),
     Measure("hands over", hands_over, "Join these two speeches, or let the other one speak between them."),
 )

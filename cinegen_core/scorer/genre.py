@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import statistics
 from itertools import pairwise
@@ -12,7 +13,9 @@ from cinegen_core.scorer.words import Genre, genres, words
 
 _SETUP = 9
 _PUNCH = 7
-_SOLUTION = re.compile(r"\b(?:it was|it's|it is|that's|there's|you're|he's|she's|they're|is|was|i|he|she|they|you) (?:\w+ ){0,4}")
+_SOLUTION = re.compile(
+    r"\b(?:it was|it's|it is|that's|there's|you're|he's|she's|they're|is|was|i|he|she|they|you) (?:\w+ ){0,4}"
+)
 
 
 def of(reading: Reading) -> tuple[Genre, ...]:
@@ -24,15 +27,22 @@ def of(reading: Reading) -> tuple[Genre, ...]:
         if found:
             return found[:2]
     rated = sorted(known, key=lambda g: (-_presence(reading, g), g.name))
-    return rated[:1]
+    return tuple(rated[:1])
+
+
+def told(reading: Reading) -> tuple[Genre, ...]:
+    """The genres that the bible names; none where it has to be guessed, and then nobody can be blamed for missing it."""
+    return of(reading) if reading.bible is not None and reading.bible.genres else ()
 
 
 def _presence(reading: Reading, genre: Genre) -> float:
     """Signs of a genre that are its own: lines with one of a group's less shared words."""
-    shared = [word for other in genres() if other is not genre for group in other.groups.values() for word in group]
+    shared = [
+        word for other in genres() if other is not genre for group in other.groups.values() for word in group
+    ]
     own = frozenset().union(*genre.groups.values()) - frozenset(shared)
     hits = sum(1 for line in reading.lines if line.content & own)
-    return hits / max(1, len(own)) ** 0.5
+    return hits / math.sqrt(max(1, len(own)))
 
 
 def _signs(reading: Reading, genre: Genre) -> dict[str, list[Line]]:
@@ -53,7 +63,9 @@ def promises_kept(reading: Reading) -> Found:
     for genre in of(reading):
         for name, lines in _signs(reading, genre).items():
             values.append(min(1.0, len(lines) / len(reading.lines) / 0.25))
-            findings += [Finding(line, f"is {genre.name.replace('_', ' ')}: {name}", 0.4) for line in lines[:2]]
+            findings += [
+                Finding(line, f"is {genre.name.replace('_', ' ')}: {name}", 0.4) for line in lines[:2]
+            ]
     return Found(statistics.fmean(values), len(reading.lines), tuple(findings))
 
 
@@ -72,7 +84,7 @@ def in_every_scene(reading: Reading) -> Found:
 
 def not_given_away(reading: Reading) -> Found:
     """Lines of the first half that name what the genre keeps back, for each ten lines of it. A bible's title or a person's role does not count."""
-    kept = [genre for genre in of(reading) if genre.given_away]
+    kept = [genre for genre in told(reading) if genre.given_away]
     first = reading.lines[: len(reading.lines) // 2]
     if not kept or len(first) < 6:
         return NOTHING
@@ -81,25 +93,38 @@ def not_given_away(reading: Reading) -> Found:
         stems = frozenset(reading.stem(word) for word in line.words)
         for genre in kept:
             named = stems & genre.given_away
-            told = genre.given_away_phrases and genre.given_away_phrases.search(line.text.casefold())
-            if told:
-                named = frozenset([told.group()])
+            outright = genre.given_away_phrases and genre.given_away_phrases.search(line.text.casefold())
+            if outright:
+                named = frozenset([outright.group()])
             if named and line.spoken and not line.asks:
-                findings.append(Finding(line, f"names what {genre.name.replace('_', ' ')} should keep back ('{min(named)}')", -1.0))
+                findings.append(
+                    Finding(
+                        line,
+                        f"names what {genre.name.replace('_', ' ')} should keep back ('{min(named)}')",
+                        -1.0,
+                    )
+                )
     return Found(10 * len(findings) / len(first), len(first), tuple(findings))
 
 
 def no_other_mood(reading: Reading) -> Found:
     """Lines with signs of a mood that spoils this genre, for each ten lines."""
-    if len(reading.lines) < 8:
+    genres_told = told(reading)
+    if len(reading.lines) < 8 or not genres_told:
         return NOTHING
     findings = []
     for line in reading.lines:
         stems = frozenset(reading.stem(word) for word in line.words)
-        for genre in of(reading):
+        for genre in genres_told:
             wrong = stems & genre.foreign
             if wrong:
-                findings.append(Finding(line, f"belongs to another mood than {genre.name.replace('_', ' ')} ('{min(wrong)}')", -1.0))
+                findings.append(
+                    Finding(
+                        line,
+                        f"belongs to another mood than {genre.name.replace('_', ' ')} ('{min(wrong)}')",
+                        -1.0,
+                    )
+                )
     return Found(10 * len(findings) / len(reading.lines), len(reading.lines), tuple(findings))
 
 
@@ -128,7 +153,11 @@ def comes_back(reading: Reading) -> Found:
         again = next((line for line in lines if line.scene != lines[0].scene), None)
         if again is not None:
             findings.append(Finding(again, f"comes back to '{word}'", 0.5))
-    return Found(100 * len(findings) / max(200, total), len(reading.speeches), tuple(findings)) if len(reading.scenes) > 1 else NOTHING
+    return (
+        Found(100 * len(findings) / max(200, total), len(reading.speeches), tuple(findings))
+        if len(reading.scenes) > 1 and len(reading.speeches) >= 12
+        else NOTHING
+    )
 
 
 def beats(reading: Reading) -> Found:
@@ -152,7 +181,14 @@ def surprises(reading: Reading) -> Found:
             continue
         last = line.sentences[-1]
         turned = len(last.words) <= 6 and len(line.words) - len(last.words) >= 4
-        rows.append((line, 0.6 * turned + 0.4 * (turned and any(w in things for w in last.words)), "turns at its end", ""))
+        rows.append(
+            (
+                line,
+                0.6 * turned + 0.4 * (turned and any(w in things for w in last.words)),
+                "turns at its end",
+                "",
+            )
+        )
     return share(rows) if len(rows) >= 4 else NOTHING
 
 
@@ -161,12 +197,29 @@ def dialogue_pairs(reading: Reading) -> list[tuple[Line, Line]]:
 
 
 MEASURES = (
-    Measure("promises kept", promises_kept, "What does one come to this genre for? Let this scene give some of it."),
-    Measure("in every scene", in_every_scene, "This scene could be in another genre. What of ours is missing from it?"),
-    Measure("not given away", not_given_away, "Keep the word for it back; show what it does."),
-    Measure("one mood", no_other_mood, "This line is of another mood. Say the same thing in ours."),
+    Measure(
+        "promises kept",
+        promises_kept,
+        "What does one come to this genre for? Let this scene give some of it.",
+    ),
+    Measure(
+        "in every scene",
+        in_every_scene,
+        "This scene could be in another genre. What of ours is missing from it?",
+    ),
+    Measure(
+        "not given away", not_given_away, "Keep the word for it back; show what it does.", needs_bible=True
+    ),
+    Measure(
+        "one mood",
+        no_other_mood,
+        "This line is of another mood. Say the same thing in ours.",
+        needs_bible=True,
+    ),
     Measure("turns on a word", turns_on_a_word, "After the long line let a short one land."),
-    Measure("comes back", comes_back, "Let something said in the first scene return where nobody expects it."),
+    Measure(
+        "comes back", comes_back, "Let something said in the first scene return where nobody expects it."
+    ),
     Measure("beats", beats, "Leave a beat before the answer: something small that is seen or heard."),
     Measure("surprises", surprises, "Let the last words of this speech go where its first did not."),
 )

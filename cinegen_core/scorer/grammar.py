@@ -12,18 +12,22 @@ from itertools import pairwise
 
 from cinegen_core.scorer.words import phrases, words
 
-_END_OPEN = frozenset("the a an of my your their our its into from and or than every i'm they're we're very".split())  # noqa: SIM905
-_NOT_AFTER_ARTICLE = frozenset(
-    "of to and or but is was are were be in on at by for with from the a an he she they we i you it his her my your their has had have does did do not if that this him them me us would will could can".split()  # noqa: SIM905
+_END_OPEN = frozenset(
+    "the a an of my your their our its into from and or than every i'm they're we're very".split()
 )
-_ARTICLES = frozenset("the a an my your their our its".split())  # noqa: SIM905
-_NOT_AFTER_TO = frozenset("of is was are were has had and or does did he she they we i would will could can went said saw in for from".split())  # noqa: SIM905
-_SUBJECTS = frozenset("i he she they we".split())  # noqa: SIM905
-_NOT_AFTER_SUBJECT = frozenset("the a an of to for is my your their his him them me us with from by".split())  # noqa: SIM905
-_MAY_DOUBLE = frozenset("had that her you it is no".split())  # noqa: SIM905
-_STARTS = frozenset("The A An And But It He She They You We That What Of To In Is".split())  # noqa: SIM905
+_NOT_AFTER_ARTICLE = frozenset(
+    "of to and or but is was are were be in on at by for with from the a an he she they we i you it his her my your their has had have does did do not if that this him them me us would will could can".split()
+)
+_ARTICLES = frozenset("the a an my your their our its".split())
+_NOT_AFTER_TO = frozenset(
+    "of is was are were has had and or does did he she they we i would will could can went said saw in for from".split()
+)
+_SUBJECTS = frozenset("i he she they we".split())
+_NOT_AFTER_SUBJECT = frozenset("the a an of to for is my your their his him them me us with from by".split())
+_MAY_DOUBLE = frozenset("had that her you it is no".split())
+_STARTS = frozenset("The A An And But It He She They You We That What Of To In Is".split())
 _SMALL = _NOT_AFTER_ARTICLE | frozenset(
-    "as so no there who what which up out off down into over through all one two three its it's don't isn't i'm than about under behind yes well oh then when where why how nobody nothing".split()  # noqa: SIM905
+    "as so no there who what which up out off down into over through all one two three its it's don't isn't i'm than about under behind yes well oh then when where why how nobody nothing".split()
 )
 _TRAILS_OFF = ("--", "...", "-", ",", "\u2026", "?")
 
@@ -47,12 +51,12 @@ def breaks(row: Sequence[str], shown: Sequence[str], text: str) -> int:
 
 
 def is_list(row: Sequence[str]) -> bool:
-    """Terms in a row instead of a sentence: seven words without a small one, or ideas alone."""
+    """Terms in a row instead of a sentence: no small word, and at least two ideas that are half of it."""
     if not _SMALL.isdisjoint(row):
         return False
     abstract = words("abstract")
     ideas = sum(word in abstract for word in row)
-    return len(row) >= 7 or (ideas >= 1 and ideas * 2 >= len(row) >= 2)
+    return ideas >= 2 and ideas * 2 >= len(row)
 
 
 def fault(row: Sequence[str], shown: Sequence[str], text: str) -> str:

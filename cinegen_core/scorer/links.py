@@ -6,18 +6,192 @@ from dataclasses import dataclass
 
 from cinegen_core.scorer.reading import Line
 
-_YES_NO = frozenset(["yes", "no", "yeah", "aye", "nope", "never", "of", "not", "i", "it", "he", "she", "they", "we", "sometimes", "maybe", "perhaps", "probably"])
+_YES_NO = frozenset(
+    [
+        "yes",
+        "no",
+        "yeah",
+        "aye",
+        "nope",
+        "never",
+        "of",
+        "not",
+        "i",
+        "it",
+        "he",
+        "she",
+        "they",
+        "we",
+        "sometimes",
+        "maybe",
+        "perhaps",
+        "probably",
+    ]
+)
 _TAKES_UP = frozenset(
-    ["then", "so", "and", "but", "because", "well", "oh", "that", "that's", "which", "or", "only", "except", "unless", "no", "yes", "not", "neither", "nor", "still", "it's", "it", "they're", "he's", "she's", "there's", "exactly", "ah", "right", "good", "fine", "sorry", "what", "why", "who", "where", "how", "since", "until", "if"]
+    [
+        "then",
+        "so",
+        "and",
+        "but",
+        "because",
+        "well",
+        "oh",
+        "that",
+        "that's",
+        "which",
+        "or",
+        "only",
+        "except",
+        "unless",
+        "no",
+        "yes",
+        "not",
+        "neither",
+        "nor",
+        "still",
+        "it's",
+        "it",
+        "they're",
+        "he's",
+        "she's",
+        "there's",
+        "exactly",
+        "ah",
+        "right",
+        "good",
+        "fine",
+        "sorry",
+        "what",
+        "why",
+        "who",
+        "where",
+        "how",
+        "since",
+        "until",
+        "if",
+    ]
 )
-_PLACES = frozenset(["in", "on", "at", "under", "behind", "by", "from", "to", "over", "up", "down", "through", "inside", "outside", "here", "there", "home", "near", "out", "off", "with"])
+_PLACES = frozenset(
+    [
+        "in",
+        "on",
+        "at",
+        "under",
+        "behind",
+        "by",
+        "from",
+        "to",
+        "over",
+        "up",
+        "down",
+        "through",
+        "inside",
+        "outside",
+        "here",
+        "there",
+        "home",
+        "near",
+        "out",
+        "off",
+        "with",
+    ]
+)
 _NUMBERS = frozenset(
-    ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "once", "twice", "half", "hundred", "thousand", "none", "nothing", "enough", "all", "both", "several", "few", "some", "many", "most", "every"]
+    [
+        "one",
+        "two",
+        "three",
+        "four",
+        "five",
+        "six",
+        "seven",
+        "eight",
+        "nine",
+        "ten",
+        "eleven",
+        "twelve",
+        "once",
+        "twice",
+        "half",
+        "hundred",
+        "thousand",
+        "none",
+        "nothing",
+        "enough",
+        "all",
+        "both",
+        "several",
+        "few",
+        "some",
+        "many",
+        "most",
+        "every",
+    ]
 )
-_WHEN = frozenset(["when", "before", "after", "since", "until", "ago", "at", "yesterday", "today", "tomorrow", "tonight", "morning", "night", "evening", "now", "then", "always", "never", "soon", "last", "next", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday", "week", "year", "half", "past"])
-_WHY = frozenset(["because", "to", "so", "for", "since", "in", "it", "i", "he", "she", "they", "you", "if", "habit"])
+_WHEN = frozenset(
+    [
+        "when",
+        "before",
+        "after",
+        "since",
+        "until",
+        "ago",
+        "at",
+        "yesterday",
+        "today",
+        "tomorrow",
+        "tonight",
+        "morning",
+        "night",
+        "evening",
+        "now",
+        "then",
+        "always",
+        "never",
+        "soon",
+        "last",
+        "next",
+        "monday",
+        "tuesday",
+        "wednesday",
+        "thursday",
+        "friday",
+        "saturday",
+        "sunday",
+        "week",
+        "year",
+        "half",
+        "past",
+    ]
+)
+_WHY = frozenset(
+    ["because", "to", "so", "for", "since", "in", "it", "i", "he", "she", "they", "you", "if", "habit"]
+)
 _ASKERS = ("who", "whose", "what", "where", "when", "why", "how", "which")
-_SMALL = frozenset(["the", "a", "an", "and", "or", "of", "to", "in", "on", "it", "is", "was", "be", "i", "you", "he", "she", "they", "we"])
+_SMALL = frozenset(
+    [
+        "the",
+        "a",
+        "an",
+        "and",
+        "or",
+        "of",
+        "to",
+        "in",
+        "on",
+        "it",
+        "is",
+        "was",
+        "be",
+        "i",
+        "you",
+        "he",
+        "she",
+        "they",
+        "we",
+    ]
+)
 
 
 @dataclass(frozen=True)
@@ -52,7 +226,9 @@ def profile(line: Line) -> Profile:
         you=not words.isdisjoint(("you", "your", "you're", "you've", "you'd", "you'll", "yours")),
         me=not words.isdisjoint(("i", "my", "me", "i'm", "i've", "i'd", "i'll", "mine")),
         numbers=any(word[0].isdigit() or word in _NUMBERS for word in line.words),
-        pairs=frozenset(pair for pair in zip(line.words, line.words[1:], strict=False) if not _SMALL.issuperset(pair)),
+        pairs=frozenset(
+            pair for pair in zip(line.words, line.words[1:], strict=False) if not _SMALL.issuperset(pair)
+        ),
     )
 
 
@@ -87,7 +263,9 @@ def _answers(said: Profile, answer: Profile) -> float:
         "where": answer.first in _PLACES or bool(answer.words & _PLACES and answer.count <= 8),
         "when": not answer.words.isdisjoint(_WHEN) or answer.numbers,
         "why": answer.first in _WHY,
-        "who": bool(answer.people) or answer.count <= 4 or answer.first in ("the", "my", "a", "somebody", "nobody"),
+        "who": bool(answer.people)
+        or answer.count <= 4
+        or answer.first in ("the", "my", "a", "somebody", "nobody"),
         "whose": bool(answer.people) or answer.count <= 4,
         "how": answer.numbers or answer.first in ("by", "with", "like", "badly", "fine", "not", "very"),
         "what": answer.count <= 8 or answer.first in ("a", "the", "that", "it", "nothing", "i", "to"),

@@ -21,11 +21,19 @@ from cinegen_core.story.words import STOP, stem
 
 WORD = re.compile(r"\d+(?:[.:,]\d+)*|[^\W\d_]+(?:['-][^\W\d_]+)*")
 _SENTENCE_END = re.compile(r"(?<=[.?!\u2026])[\"'\u201d\u2019)]*\s+")
-_QUOTES = str.maketrans({"\u2019": "'", "\u2018": "'", "\u201c": '"', "\u201d": '"', "\u2013": "-", "\u2014": "--"})
+_QUOTES = str.maketrans(
+    {"\u2019": "'", "\u2018": "'", "\u201c": '"', "\u201d": '"', "\u2013": "-", "\u2014": "--"}
+)
 _ASIDE = re.compile(r"\([^()]{1,60}\)")
-_DETERMINERS = frozenset(["a", "an", "the", "his", "her", "their", "my", "your", "our", "its", "this", "that", "these", "those"])
+_DETERMINERS = frozenset(
+    ["a", "an", "the", "his", "her", "their", "my", "your", "our", "its", "this", "that", "these", "those"]
+)
 _INDEFINITE = frozenset(["a", "an", "another", "some", "two", "three", "four", "five", "six"])
 _DEFINITE = frozenset(["the", "his", "her", "their", "my", "your", "our", "its", "that", "those"])
+
+
+REPEATED = 5
+"""A sentence of so many words that stands a second time in the scenes is a copy, and earns nothing; a shorter one may be an echo."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +51,7 @@ class Line:
     """One element of a script. `scene` and `number` count from 1, `place` through the whole script from 0.
 
     `speaker` is the person's key for a speech and empty otherwise. `sentences`, `words`, `content` and `people` are of what
-    is sound; `unsound` has the sentences that earn nothing.
+    is sound and new; `unsound` and `repeated` have the sentences that earn nothing.
     """
 
     scene: int
@@ -57,6 +65,7 @@ class Line:
     content: frozenset[str]
     people: frozenset[str]
     unsound: tuple[Sentence, ...] = ()
+    repeated: tuple[Sentence, ...] = ()
 
     @property
     def spoken(self) -> bool:
@@ -107,6 +116,7 @@ class Reading:
     def __init__(self, script: Script, bible: StoryBible | None = None) -> None:
         self.script, self.bible = script, bible
         self._stems: dict[str, str] = {}
+        self._said: set[tuple[str, ...]] = set()
         self.people: dict[str, Character | None] = {}
         self._aliases = self._names()
         self.scenes: tuple[SceneReading, ...] = tuple(self._scenes())
@@ -173,12 +183,19 @@ class Reading:
             folded = _ASIDE.sub("", folded).strip()
         sentences: list[Sentence] = []
         unsound: list[Sentence] = []
+        repeated: list[Sentence] = []
         for part in _SENTENCE_END.split(folded):
             shown = tuple(WORD.findall(part))
             if shown:
                 row = tuple(word.casefold() for word in shown)
-                why = fault(row, shown, part)
-                (unsound if why else sentences).append(Sentence(part, shown, row, why))
+                sentence = Sentence(part, shown, row, fault(row, shown, part))
+                if sentence.fault:
+                    unsound.append(sentence)
+                elif scene and len(row) >= REPEATED and row in self._said:
+                    repeated.append(sentence)
+                else:
+                    sentences.append(sentence)
+                    self._said.add(row)
         everything = tuple(word for sentence in sentences for word in sentence.words)
         people = {
             self._aliases[base]
@@ -191,10 +208,21 @@ class Reading:
             for word in everything
             if len(word) > 2 and word not in STOP and word.removesuffix("'s") not in self._aliases
         )
-        if unsound:
+        if unsound or repeated:
             folded = " ".join(sentence.text for sentence in sentences)
         return Line(
-            scene, number, place, kind, speaker, folded, tuple(sentences), everything, content, frozenset(people), tuple(unsound)
+            scene,
+            number,
+            place,
+            kind,
+            speaker,
+            folded,
+            tuple(sentences),
+            everything,
+            content,
+            frozenset(people),
+            tuple(unsound),
+            tuple(repeated),
         )
 
     def line_of(self, text: str) -> Line:
@@ -283,7 +311,26 @@ class Reading:
 
 
 _TITLES = frozenset(
-    ["mr", "mrs", "ms", "miss", "dr", "sir", "lady", "captain", "inspector", "sergeant", "officer", "nurse", "judge", "old", "young", "voice", "man", "woman"]
+    [
+        "mr",
+        "mrs",
+        "ms",
+        "miss",
+        "dr",
+        "sir",
+        "lady",
+        "captain",
+        "inspector",
+        "sergeant",
+        "officer",
+        "nurse",
+        "judge",
+        "old",
+        "young",
+        "voice",
+        "man",
+        "woman",
+    ]
 )
 
 

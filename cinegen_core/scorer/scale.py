@@ -6,6 +6,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from importlib.resources import files
+from itertools import pairwise
 from typing import Annotated
 
 from pydantic import Field, model_validator
@@ -59,7 +60,10 @@ class DimensionScale(Noun):
 
 
 class Scale(Noun):
+    """`legible` multiplies every dimension: raw is the share of sentences that are sentences, of this story and new."""
+
     version: str
+    legible: Worth
     dimensions: dict[DimensionName, DimensionScale]
 
 
@@ -67,7 +71,7 @@ def along(curve: Sequence[Point], x: float) -> float:
     """A value on a line of straight pieces, level beyond its ends."""
     if x <= curve[0][0]:
         return curve[0][1]
-    for (x0, y0), (x1, y1) in zip(curve, curve[1:], strict=False):
+    for (x0, y0), (x1, y1) in pairwise(curve):
         if x <= x1:
             return y0 + (y1 - y0) * (x - x0) / (x1 - x0)
     return curve[-1][1]

@@ -48,7 +48,9 @@ _WHAT_IS_MISSING: Mapping[DimensionName, str] = {
 }
 
 
-def score(script: Script | Episode, bible: StoryBible | None = None, *, scale: Scale | None = None) -> Scorecard:
+def score(
+    script: Script | Episode, bible: StoryBible | None = None, *, scale: Scale | None = None
+) -> Scorecard:
     """How good a script is, 0..10, by what is on its pages; the same script, bible and scale give the same card.
 
     Without a bible, measures that need one are left out and the card says so. A text that is no screenplay, or too short a
@@ -60,14 +62,23 @@ def score(script: Script | Episode, bible: StoryBible | None = None, *, scale: S
     reason = _cannot_judge(reading)
     if reason:
         return Scorecard(overall=None, reason=reason, scorer_version=scale.version)
-    dimensions = {name: _dimension(name, reading, scale.dimensions[name]) for name in DIMENSION_WORDS}
+    legible = _legible(reading, scale.legible)
+    dimensions = {
+        name: _dimension(name, reading, scale.dimensions[name], legible) for name in DIMENSION_WORDS
+    }
     judged = [(scale.dimensions[name].weight, d) for name, d in dimensions.items() if d.score is not None]
     if len(judged) < 3:
-        reason = "There is not enough here to judge: " + "; ".join(d.note for d in dimensions.values() if d.note) + "."
+        reason = (
+            "There is not enough here to judge: "
+            + "; ".join(d.note for d in dimensions.values() if d.note)
+            + "."
+        )
         return Scorecard(overall=None, reason=reason, dimensions=dimensions, scorer_version=scale.version)
     total = sum(weight for weight, _ in judged)
     overall = round(sum(weight * (d.score or 0.0) for weight, d in judged) / total, 2)
-    sure = sum(weight * d.confidence for weight, d in judged) / sum(d.weight for d in scale.dimensions.values())
+    sure = sum(weight * d.confidence for weight, d in judged) / sum(
+        d.weight for d in scale.dimensions.values()
+    )
     return Scorecard(
         overall=overall,
         quality_class=quality_class(overall),
@@ -81,9 +92,7 @@ def score(script: Script | Episode, bible: StoryBible | None = None, *, scale: S
 def _cannot_judge(reading: Reading) -> str:
     headings = sum(bool(scene.slugline) for scene in reading.scenes)
     if headings == 0 and len(reading.speeches) < 6:
-        return (
-            "This is not a screenplay: it has no scene headings (INT. or EXT.) and no speeches under the name of who speaks."
-        )
+        return "This is not a screenplay: it has no scene headings (INT. or EXT.) and no speeches under the name of who speaks."
     if headings < 2 and len(reading.speeches) < 2:
         return "This is not a screenplay: there is not more than one heading, and nobody speaks."
     if reading.word_count < LEAST_WORDS:
@@ -102,18 +111,40 @@ def _notes(reading: Reading) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _dimension(name: DimensionName, reading: Reading, scale: DimensionScale) -> DimensionScore:
+def _legible(reading: Reading, worth: Worth) -> float:
+    """What is left of any dimension of a script that can be read only in parts."""
+    good = sum(len(line.sentences) for line in reading.lines)
+    bad = sum(len(line.unsound) + len(line.repeated) for line in reading.lines)
+    floor = worth.gate or 0.0
+    return floor + (1 - floor) * worth.value(good / max(1, good + bad))
+
+
+def _dimension(name: DimensionName, reading: Reading, scale: DimensionScale, legible: float) -> DimensionScore:
     found = [(measure, measure.look(reading), scale.measures[measure.name]) for measure in MEASURES[name]]
-    seen = [(worth.weight, worth.value(f.raw)) for _, f, worth in found if f.raw is not None and worth.gate is None]
-    whole = sum(worth.weight for measure, _, worth in found if worth.gate is None and not (measure.needs_bible and reading.bible is None))
+    seen = [
+        (worth.weight, worth.value(f.raw))
+        for _, f, worth in found
+        if f.raw is not None and worth.gate is None
+    ]
+    whole = sum(
+        worth.weight
+        for measure, _, worth in found
+        if worth.gate is None and not (measure.needs_bible and reading.bible is None)
+    )
     weight = sum(w for w, _ in seen)
-    if whole == 0 or weight < whole / 2:
+    if whole == 0 or weight < whole / 3:
         return DimensionScore(score=None, note=f"not enough to judge: {_WHAT_IS_MISSING[name]}")
-    factor = math.prod(worth.gate + (1 - worth.gate) * worth.value(f.raw) for _, f, worth in found if worth.gate is not None and f.raw is not None)
+    factor = math.prod(
+        worth.gate + (1 - worth.gate) * worth.value(f.raw)
+        for _, f, worth in found
+        if worth.gate is not None and f.raw is not None
+    )
     value = sum(w * v for w, v in seen) / weight
-    points = round(max(0.0, min(10.0, scale.points(value) * factor)), 2)
+    points = round(max(0.0, min(10.0, scale.points(value) * factor * legible)), 2)
     measures = tuple(_measured(measure, f, worth, weight) for measure, f, worth in found)
-    confidence = min(1.0, sum(f.seen for _, f, _ in found if f.raw is not None) / scale.needs) * weight / whole
+    confidence = (
+        min(1.0, sum(f.seen for _, f, _ in found if f.raw is not None) / scale.needs) * weight / whole
+    )
     return DimensionScore(
         score=points,
         confidence=round(confidence, 2),
@@ -141,7 +172,14 @@ def _measured(measure: Measure, found: Found, worth: Worth, whole: float) -> Mea
     )
     value = None if found.raw is None else round(worth.value(found.raw), 4)
     raw = None if found.raw is None else round(found.raw, 4)
-    return MeasureScore(name=measure.name, raw=raw, value=value, weight=worth.weight, gate=worth.gate is not None, evidence=evidence)
+    return MeasureScore(
+        name=measure.name,
+        raw=raw,
+        value=value,
+        weight=worth.weight,
+        gate=worth.gate is not None,
+        evidence=evidence,
+    )
 
 
 def _most(evidence: Sequence[Evidence]) -> tuple[Evidence, ...]:

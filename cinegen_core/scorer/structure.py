@@ -6,9 +6,10 @@ import re
 import statistics
 from itertools import combinations, pairwise
 
+from cinegen_core.scorer.character import steady_names
 from cinegen_core.scorer.grammar import plain_text
 from cinegen_core.scorer.measure import NOTHING, Finding, Found, Measure, share
-from cinegen_core.scorer.reading import Line, Reading
+from cinegen_core.scorer.reading import REPEATED, Line, Reading
 from cinegen_core.scorer.words import phrases
 
 _STAKE = re.compile(
@@ -42,7 +43,9 @@ def pays_off(reading: Reading) -> Found:
             weight = min(3, before) * (0.5 if line.scene and line.place < half else 0.7)
             value += weight
             planted = reading.lines[first]
-            findings.append(Finding(line, f"brings back '{word}' from scene {planted.scene}", min(1.0, weight / 2)))
+            findings.append(
+                Finding(line, f"brings back '{word}' from scene {planted.scene}", min(1.0, weight / 2))
+            )
     words_seen = sum(len(line.words) for line in closing)
     return Found(100 * value / max(150, words_seen), len(closing), tuple(findings))
 
@@ -97,14 +100,35 @@ def introduced(reading: Reading) -> Found:
             late = entries[0].place > first.place or entries[0].place > mentioned.get(who, 10**6)
             again = len({entry.scene for entry in entries}) > 1
             value = (0.0 if late else 1.0) - 0.3 * again
-            rows.append((entries[0], max(0.0, value), f"introduces {who.upper()}", f"introduces {who.upper()} too late"))
+            rows.append(
+                (
+                    entries[0],
+                    max(0.0, value),
+                    f"introduces {who.upper()}",
+                    f"introduces {who.upper()} too late",
+                )
+            )
         elif who in mentioned and mentioned[who] < first.place:
             rows.append((first, 0.7, "", ""))
         else:
-            rows.append((first, 0.25 if len(lines) < 4 else 0.0, "", f"{who.upper()} speaks before anybody has seen them"))
+            rows.append(
+                (
+                    first,
+                    0.25 if len(lines) < 4 else 0.0,
+                    "",
+                    f"{who.upper()} speaks before anybody has seen them",
+                )
+            )
     for who, place in sorted(_full_names(reading).items()):
         first_named = min((line.place for line in reading.lines if who in line.people), default=place)
-        rows.append((reading.lines[place], float(place <= first_named), "", f"says {who.upper()}'s full name when we know them already"))
+        rows.append(
+            (
+                reading.lines[place],
+                float(place <= first_named),
+                "",
+                f"says {who.upper()}'s full name when we know them already",
+            )
+        )
     return share(rows) if rows else NOTHING
 
 
@@ -137,10 +161,14 @@ def scenes_lead_on(reading: Reading) -> Found:
         for line in opening:
             new = {word for word in line.content & before.content if word in things} - taken
             if new:
-                findings.append(Finding(line, f"takes up '{min(new)}' from the scene before", min(1.0, 0.4 * len(new))))
+                findings.append(
+                    Finding(line, f"takes up '{min(new)}' from the scene before", min(1.0, 0.4 * len(new)))
+                )
             taken |= new
         people = {line.speaker for line in before.speeches} & {line.speaker for line in scene.speeches}
-        named = {who for line in scene.speeches for who in line.people} & {line.speaker for line in before.speeches}
+        named = {who for line in scene.speeches for who in line.people} & {
+            line.speaker for line in before.speeches
+        }
         size = max(30, sum(len(line.words) for line in opening))
         values.append(min(1.0, 12 * len(taken) / size) + 0.25 * bool(people) + 0.15 * bool(named))
     return Found(statistics.fmean(values), len(values) * 4, tuple(findings))
@@ -164,15 +192,11 @@ def each_scene_new(reading: Reading) -> Found:
 
 
 def nothing_twice(reading: Reading) -> Found:
-    """The share of lines (four words or more) that have not stood in the script before, 0..1."""
-    seen: dict[tuple[str, ...], Line] = {}
-    rows = []
+    """The share of sentences of five words or more, in speech and action, that have not stood before word for word, 0..1."""
+    rows: list[tuple[Line, float, str, str]] = []
     for line in reading.lines:
-        if len(line.words) < 4:
-            continue
-        again = line.words in seen
-        rows.append((line, float(not again), "", f"has stood before, in scene {seen[line.words].scene}" if again else ""))
-        seen.setdefault(line.words, line)
+        rows += [(line, 1.0, "", "")] * sum(len(sentence.words) >= REPEATED for sentence in line.sentences)
+        rows += [(line, 0.0, "", "has stood before, word for word")] * len(line.repeated)
     return share(rows)
 
 
@@ -229,7 +253,11 @@ def rises(reading: Reading) -> Found:
         return NOTHING
     values = [tension(line) for line in lines]
     first, last = statistics.fmean(values[:third]), statistics.fmean(values[-third:])
-    findings = tuple(Finding(line, "raises the pressure", min(1.0, value)) for line, value in zip(lines[-third:], values[-third:], strict=True) if value >= 0.55)
+    findings = tuple(
+        Finding(line, "raises the pressure", min(1.0, value))
+        for line, value in zip(lines[-third:], values[-third:], strict=True)
+        if value >= 0.55
+    )
     return Found(last - first, len(lines), findings)
 
 
@@ -247,7 +275,11 @@ def ends_open(reading: Reading) -> Found:
     value = 0.0
     for line in tail:
         worn = stock.search(plain_text(line.text)) is not None
-        things = [word for word in sorted(line.content) if word in reading.places_of and reading.places_of[word][0] < start]
+        things = [
+            word
+            for word in sorted(line.content)
+            if word in reading.places_of and reading.places_of[word][0] < start
+        ]
         here = 0.0 if worn else 1.0 if things else 0.5 if line.people else 0.1
         value += here / len(tail)
         if things and not worn:
@@ -258,13 +290,35 @@ def ends_open(reading: Reading) -> Found:
     return Found(0.8 * value + 0.2 * bool(asked), 6, tuple(findings))
 
 
-_HOURS = {"dawn": 0, "sunrise": 0, "morning": 1, "day": 2, "noon": 2, "afternoon": 3, "sunset": 4, "dusk": 4, "evening": 5, "night": 6, "midnight": 7}
+_HOURS = {
+    "dawn": 0,
+    "sunrise": 0,
+    "morning": 1,
+    "day": 2,
+    "noon": 2,
+    "afternoon": 3,
+    "sunset": 4,
+    "dusk": 4,
+    "evening": 5,
+    "night": 6,
+    "midnight": 7,
+}
 
 
 def time_runs_on(reading: Reading) -> Found:
     """Headings whose time of day does not lie before that of the scene before; over night a new day may begin. 0..1."""
     hours = [
-        (scene, next((hour for word, hour in _HOURS.items() if re.search(rf"\b{word}\b", scene.slugline.casefold())), None))
+        (
+            scene,
+            next(
+                (
+                    hour
+                    for word, hour in _HOURS.items()
+                    if re.search(rf"\b{word}\b", scene.slugline.casefold())
+                ),
+                None,
+            ),
+        )
         for scene in reading.scenes
         if scene.lines
     ]
@@ -278,21 +332,24 @@ def time_runs_on(reading: Reading) -> Found:
 
 
 def leads_to_the_choice(reading: Reading) -> Found:
-    """Of the things and people in question and choices that the script has had, the part that the last scene has, 0..1."""
+    """Of the things and people in question and choices that the script has had, the part that the last ten lines have; those that only the rest of the last scene has count .6; 0..1."""
     if not reading.choices or len(reading.scenes) < 2:
         return NOTHING
     asked = [reading.question, *(part for choice in reading.choices for part in (choice.label, choice.cost))]
     wanted = {word for line in asked for word in line.content if word in reading.places_of}
-    people = {who for line in asked for who in line.people}
-    last = reading.scenes[-1]
-    there = last.content & wanted
-    speak = {line.speaker for line in last.speeches} | {who for line in last.lines for who in line.people}
-    met = people & {line.speaker for line in reading.speeches}
-    count = len(wanted) + len(met)
-    if count < 3:
+    met = {who for line in asked for who in line.people} & reading.by_speaker.keys()
+    if len(wanted) + len(met) < 3:
         return NOTHING
+    last = reading.scenes[-1]
+    close, there = last.lines[-10:], last.content
+    at_the_end = frozenset().union(*(line.content for line in close))
+    value = sum(1.0 if word in at_the_end else 0.6 if word in there else 0.0 for word in wanted)
+    speak = {line.speaker for line in last.speeches} | {who for line in last.lines for who in line.people}
+    speak_at_the_end = {line.speaker for line in close} | {who for line in close for who in line.people}
+    value += sum(1.0 if who in speak_at_the_end else 0.6 if who in speak else 0.0 for who in met)
+    count = len(wanted) + len(met)
     findings = [Finding(line, "is what the choice will be about", 0.4) for line in last.lines if line.content & wanted]
-    return Found((len(there) + len(met & speak)) / count, count, tuple(findings))
+    return Found(value / count, count, tuple(findings))
 
 
 def form(reading: Reading) -> Found:
@@ -306,16 +363,41 @@ def form(reading: Reading) -> Found:
 
 
 MEASURES = (
+    Measure("one cast", steady_names, "Names change from scene to scene; call people the same throughout."),
     Measure("pays off", pays_off, "What was shown early that could decide the end? Bring it back here."),
-    Measure("planted first", planted_first, "Show this thing once, in passing, before people speak of it as known."),
-    Measure("introduced", introduced, "Show this person, in a line of action, before they first speak, and only once."),
-    Measure("scenes lead on", scenes_lead_on, "Open this scene on what the last one left: a thing, a name, a question."),
-    Measure("each scene new", each_scene_new, "This scene goes over old ground. What is different when it ends?"),
-    Measure("nothing twice", nothing_twice, "This line has stood before. Cut it, or let it come back changed."),
-    Measure("holds together", holds_together, "Stay with one thing until it has changed; then go on to the next."),
+    Measure(
+        "planted first",
+        planted_first,
+        "Show this thing once, in passing, before people speak of it as known.",
+    ),
+    Measure(
+        "introduced",
+        introduced,
+        "Show this person, in a line of action, before they first speak, and only once.",
+    ),
+    Measure(
+        "scenes lead on",
+        scenes_lead_on,
+        "Open this scene on what the last one left: a thing, a name, a question.",
+    ),
+    Measure(
+        "each scene new", each_scene_new, "This scene goes over old ground. What is different when it ends?"
+    ),
+    Measure(
+        "nothing twice", nothing_twice, "This line has stood before. Cut it, or let it come back changed."
+    ),
+    Measure(
+        "holds together", holds_together, "Stay with one thing until it has changed; then go on to the next."
+    ),
     Measure("rises", rises, "The end is calmer than the beginning. What could still be lost?"),
     Measure("ends open", ends_open, "End on a thing that we know, doing something that we did not expect."),
-    Measure("time runs on", time_runs_on, "This scene plays earlier in the day than the one before it; change the heading or the order."),
-    Measure("leads to the choice", leads_to_the_choice, "Bring what the choice is about into the last scene."),
+    Measure(
+        "time runs on",
+        time_runs_on,
+        "This scene plays earlier in the day than the one before it; change the heading or the order.",
+    ),
+    Measure(
+        "leads to the choice", leads_to_the_choice, "Bring what the choice is about into the last scene."
+    ),
     Measure("fits the form", form, "Five minutes are 450 to 1,350 words in two to six scenes."),
 )

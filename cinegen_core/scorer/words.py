@@ -97,7 +97,9 @@ def genres() -> tuple[Genre, ...]:
                 named=tuple(table["named"]),
                 groups=groups,
                 given_away=frozenset(stem(word) for word in table.get("given_away", "").split()),
-                given_away_phrases=re.compile(rf"\b(?:{'|'.join(table['given_away_phrases'])})\b") if "given_away_phrases" in table else None,
+                given_away_phrases=re.compile(rf"\b(?:{'|'.join(table['given_away_phrases'])})\b")
+                if "given_away_phrases" in table
+                else None,
                 foreign=frozenset(stem(word) for word in table.get("foreign", "").split()),
             )
         )

@@ -10,9 +10,11 @@ from cinegen_core.scorer.reading import Line, Reading
 from cinegen_core.scorer.words import first_years, stems, words
 
 _BARE_PLACE = frozenset(
-    "room house office building street place location hall corridor outside inside apartment flat car interior exterior day night city town area somewhere anywhere".split()  # noqa: SIM905
+    "room house office building street place location hall corridor outside inside apartment flat car interior exterior day night city town area somewhere anywhere".split()
 )
-_TIME = re.compile(r"\b(?:day|night|dawn|dusk|morning|evening|afternoon|noon|midnight|later|continuous|sunset|sunrise|moments|same)\b")
+_TIME = re.compile(
+    r"\b(?:day|night|dawn|dusk|morning|evening|afternoon|noon|midnight|later|continuous|sunset|sunrise|moments|same)\b"
+)
 _PREFIX = re.compile(r"^(?:int|ext|est|i/e)[./ ]*(?:(?:int|ext)[. ]*)?", re.IGNORECASE)
 _FUTURE = re.compile(r"\b(?:2[1-9]\d\d|2[0][5-9]\d|far future|future|spacefaring|orbital|colon(?:y|ies))\b")
 _YEAR = re.compile(r"\b(1\d{3}|20\d{2})s?\b")
@@ -20,17 +22,27 @@ _YEAR = re.compile(r"\b(1\d{3}|20\d{2})s?\b")
 
 def places(reading: Reading) -> Found:
     """How particular the places are: words of their own in each slugline, two of them (or one of the bible's places) being enough; 0..1."""
-    known = [frozenset(reading.line_of(place.name).words) for place in reading.bible.locations] if reading.bible else []
+    known = (
+        [frozenset(reading.line_of(place.name).words) for place in reading.bible.locations]
+        if reading.bible
+        else []
+    )
     rows = []
     for scene in reading.scenes:
         if not scene.lines:
             continue
         text = _PREFIX.sub("", scene.slugline.casefold())
-        own = [w for w in re.findall(r"[^\W\d_]+", text) if w not in _BARE_PLACE and not _TIME.fullmatch(w) and len(w) > 2]
+        own = [
+            w
+            for w in re.findall(r"[^\W\d_]+", text)
+            if w not in _BARE_PLACE and not _TIME.fullmatch(w) and len(w) > 2
+        ]
         of_bible = any(len(place & set(own)) >= min(2, len(place)) for place in known)
         value = 1.0 if of_bible else min(1.0, len(own) / 2) * (0.75 if known else 1.0)
         first = scene.lines[0]
-        rows.append((first, value, "", f"plays in a place that could be anywhere ({scene.slugline or 'no heading'})"))
+        rows.append(
+            (first, value, "", f"plays in a place that could be anywhere ({scene.slugline or 'no heading'})")
+        )
     return share(rows)
 
 
@@ -42,9 +54,19 @@ def senses(reading: Reading) -> Found:
     for line in reading.actions:
         new = {word for word in line.words if word in listed} - seen
         if new:
-            findings.append(Finding(line, f"can be heard, felt or smelled ({', '.join(sorted(new)[:3])})", min(1.0, 0.4 + 0.2 * len(new))))
+            findings.append(
+                Finding(
+                    line,
+                    f"can be heard, felt or smelled ({', '.join(sorted(new)[:3])})",
+                    min(1.0, 0.4 + 0.2 * len(new)),
+                )
+            )
         seen |= new
-    return Found(100 * len(seen) / max(250, reading.word_count), len(reading.lines), tuple(findings)) if len(reading.lines) >= 5 else NOTHING
+    return (
+        Found(100 * len(seen) / max(250, reading.word_count), len(reading.lines), tuple(findings))
+        if len(reading.lines) >= 5
+        else NOTHING
+    )
 
 
 def things(reading: Reading) -> Found:
@@ -55,9 +77,15 @@ def things(reading: Reading) -> Found:
     for line in reading.lines:
         new = {word for word in line.words if word in listed} - seen
         if len(new) >= 2:
-            findings.append(Finding(line, f"has things in it ({', '.join(sorted(new)[:3])})", min(1.0, 0.25 * len(new))))
+            findings.append(
+                Finding(line, f"has things in it ({', '.join(sorted(new)[:3])})", min(1.0, 0.25 * len(new)))
+            )
         seen |= new
-    return Found(100 * len(seen) / max(250, reading.word_count), len(reading.lines), tuple(findings)) if len(reading.lines) >= 5 else NOTHING
+    return (
+        Found(100 * len(seen) / max(250, reading.word_count), len(reading.lines), tuple(findings))
+        if len(reading.lines) >= 5
+        else NOTHING
+    )
 
 
 def particulars(reading: Reading) -> Found:
@@ -70,14 +98,19 @@ def particulars(reading: Reading) -> Found:
             shown
             for sentence in line.sentences
             for shown in sentence.shown[1:]
-            if shown[0].isupper() and len(shown) > 1 and shown not in ("I'm", "I've", "I'd", "I'll") and reading.key(shown) not in reading.people
+            if shown[0].isupper()
+            and len(shown) > 1
+            and shown not in ("I'm", "I've", "I'd", "I'll")
+            and reading.key(shown) not in reading.people
         ]
         exact = bool(names) or any(word[0].isdigit() or word in _EXACT for word in line.words)
         rows.append((line, float(exact), "is particular: a name, a number, an hour", ""))
     return share(rows) if len(rows) >= 5 else NOTHING
 
 
-_EXACT = frozenset("three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen twenty thirty forty fifty sixty hundred dozen half quarter monday tuesday wednesday thursday friday saturday sunday january february march april june july august september october november december".split())  # noqa: SIM905
+_EXACT = frozenset(
+    "three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen twenty thirty forty fifty sixty hundred dozen half quarter monday tuesday wednesday thursday friday saturday sunday january february march april june july august september october november december".split()
+)
 
 
 def own_words(reading: Reading) -> Found:
@@ -85,13 +118,21 @@ def own_words(reading: Reading) -> Found:
     found = {
         word: at
         for word, at in reading.places_of.items()
-        if len(at) >= 2 and word in reading.nouns and word not in stems("abstract") and word not in stems("craft")
+        if len(at) >= 2
+        and word in reading.nouns
+        and word not in stems("abstract")
+        and word not in stems("craft")
     }
     findings = [
-        Finding(reading.lines[at[1]], f"speaks of this world's own things ('{word}')", 0.4) for word, at in sorted(found.items(), key=lambda row: (-len(row[1]), row[0]))[:8]
+        Finding(reading.lines[at[1]], f"speaks of this world's own things ('{word}')", 0.4)
+        for word, at in sorted(found.items(), key=lambda row: (-len(row[1]), row[0]))[:8]
     ]
     # A thing named over and over is one thing; the count is of different ones.
-    return Found(100 * len(found) / max(250, reading.word_count), len(reading.lines), tuple(findings)) if len(reading.lines) >= 5 else NOTHING
+    return (
+        Found(100 * len(found) / max(250, reading.word_count), len(reading.lines), tuple(findings))
+        if len(reading.lines) >= 5
+        else NOTHING
+    )
 
 
 def from_the_bible(reading: Reading) -> Found:
@@ -111,7 +152,11 @@ def from_the_bible(reading: Reading) -> Found:
     for line in reading.lines:
         new = (line.content & own) - used
         if new:
-            findings.append(Finding(line, f"is of this series' world ({', '.join(sorted(new)[:3])})", min(1.0, 0.3 * len(new))))
+            findings.append(
+                Finding(
+                    line, f"is of this series' world ({', '.join(sorted(new)[:3])})", min(1.0, 0.3 * len(new))
+                )
+            )
         used |= new
     return Found(100 * len(used) / max(250, reading.word_count), len(own), tuple(findings))
 
@@ -129,9 +174,9 @@ def in_its_time(reading: Reading) -> Found:
 
     def wrong(line: Line) -> Iterator[str]:
         for word in line.content:
-            if future is None and year is not None and years.get(word, 0) > int(year.group(1)):
-                yield word
-            elif future is not None and word in bygone:
+            if (future is None and year is not None and years.get(word, 0) > int(year.group(1))) or (
+                future is not None and word in bygone
+            ):
                 yield word
 
     findings = []
@@ -150,10 +195,26 @@ def place_lives(reading: Reading) -> Found:
         if not line.words:
             continue
         first = line.words[0]
-        about_people = first in ("he", "she", "they", "his", "her", "their", "both", "neither", "nobody", "everyone") or (
-            line.sentences[0].shown[0] and reading.key(line.sentences[0].shown[0]) in reading.people
+        about_people = first in (
+            "he",
+            "she",
+            "they",
+            "his",
+            "her",
+            "their",
+            "both",
+            "neither",
+            "nobody",
+            "everyone",
+        ) or (line.sentences[0].shown[0] and reading.key(line.sentences[0].shown[0]) in reading.people)
+        rows.append(
+            (
+                line,
+                0.0 if about_people else float(any(word in listed for word in line.words)),
+                "lets the place act",
+                "",
+            )
         )
-        rows.append((line, 0.0 if about_people else float(any(word in listed for word in line.words)), "lets the place act", ""))
     return share(rows) if len(rows) >= 3 else NOTHING
 
 
@@ -161,9 +222,25 @@ MEASURES = (
     Measure("particular places", places, "Say which room: whose, what for, what is wrong with it."),
     Measure("senses", senses, "What does this place sound and smell like? One word of it is enough."),
     Measure("things", things, "Put a thing on the table that somebody has to move."),
-    Measure("particulars", particulars, "Make one general word here exact: a number, an hour, a street, a make."),
+    Measure(
+        "particulars", particulars, "Make one general word here exact: a number, an hour, a street, a make."
+    ),
     Measure("own words", own_words, "What do people here call it? Let the word come back."),
-    Measure("from the bible", from_the_bible, "The bible knows more of this place than the script shows; use one thing of it here.", needs_bible=True),
-    Measure("in its time", in_its_time, "This thing does not belong to the period; find what they had instead.", needs_bible=True),
-    Measure("the place lives", place_lives, "Let the weather, a machine or a neighbour do something while they talk."),
+    Measure(
+        "from the bible",
+        from_the_bible,
+        "The bible knows more of this place than the script shows; use one thing of it here.",
+        needs_bible=True,
+    ),
+    Measure(
+        "in its time",
+        in_its_time,
+        "This thing does not belong to the period; find what they had instead.",
+        needs_bible=True,
+    ),
+    Measure(
+        "the place lives",
+        place_lives,
+        "Let the weather, a machine or a neighbour do something while they talk.",
+    ),
 )

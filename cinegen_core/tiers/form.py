@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 from cinegen_core.story import Dialogue, Episode
@@ -11,19 +10,16 @@ LEAST_SCENES = 2
 LEAST_CUES = 12
 
 
-class Verdict(NamedTuple):
-    """What a judge says. `rank` orders attempts at one request, higher is better; it means nothing else."""
+class Form(NamedTuple):
+    """`met` counts the conditions that hold, of three."""
 
-    accepted: bool
-    rank: float
+    fits: bool
+    met: int
     reason: str
 
 
-Judge = Callable[[Episode], Verdict]
-
-
-def check_form(episode: Episode) -> Verdict:
-    """Accepts two scenes, twelve speeches, three different choices; ranks by how many of these hold."""
+def check_form(episode: Episode) -> Form:
+    """Two scenes, twelve speeches, three different choices."""
     cues = sum(isinstance(element, Dialogue) for scene in episode.scenes for element in scene.elements)
     labels = {" ".join(choice.label.casefold().split()) for choice in episode.choices}
     missing = [
@@ -39,5 +35,5 @@ def check_form(episode: Episode) -> Verdict:
         if not holds
     ]
     if missing:
-        return Verdict(False, float(3 - len(missing)), "has " + ", ".join(missing))
-    return Verdict(True, 3.0, "has the form of an episode")
+        return Form(False, 3 - len(missing), "has " + ", ".join(missing))
+    return Form(True, 3, "has the form of an episode")

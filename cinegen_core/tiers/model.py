@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, SerializeAsAny
 
 from cinegen_core.engines import Directive, Phase, Realisation, all_engines
+from cinegen_core.scorer import Scorecard
 from cinegen_core.story import Episode
 from cinegen_core.story.model import Noun
 
@@ -47,6 +48,12 @@ class Attempt(Noun):
     tokens: int = 0
     cost: float = 0.0
     episode: Episode | None = None
+    scorecard: Scorecard | None = None
+
+    @property
+    def score(self) -> float | None:
+        """Overall, 0..10; None where there was nothing to judge."""
+        return self.scorecard.overall if self.scorecard is not None else None
 
 
 class Generation(Noun):
@@ -61,9 +68,19 @@ class Generation(Noun):
     seconds: Annotated[float, Field(ge=0)] = 0.0
 
     @property
+    def winner(self) -> Attempt | None:
+        """The attempt whose episode this is."""
+        return next((a for a in reversed(self.attempts) if a.episode == self.episode), None)
+
+    @property
     def engines(self) -> tuple[EngineRun, ...]:
         """The engine runs of the attempt that won."""
-        return next((a.engines for a in reversed(self.attempts) if a.episode == self.episode), ())
+        return self.winner.engines if self.winner is not None else ()
+
+    @property
+    def scorecard(self) -> Scorecard | None:
+        """The scorecard of the attempt that won; None for one that was written before there were any."""
+        return self.winner.scorecard if self.winner is not None else None
 
 
 class TierStarted(Noun):
@@ -94,6 +111,7 @@ class AttemptEnded(Noun):
     tier: TierName
     outcome: Outcome
     reason: str = ""
+    score: float | None = None
 
 
 Update = Annotated[

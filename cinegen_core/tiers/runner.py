@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from cinegen_core.engines import Directive, Engine, EngineContext, active_engines, by_priority, realisation
 from cinegen_core.story import Episode, EpisodeRequest, Policy
-from cinegen_core.tiers.form import Judge
+from cinegen_core.tiers.judging import Judge, Verdict
 from cinegen_core.tiers.model import (
     Attempt,
     AttemptEnded,
@@ -90,7 +90,7 @@ async def run(
     on_update: OnUpdate,
     budget: Budget,
 ) -> Answer:
-    """Tries `policy.tiers` in order, each with its writer. The first accepted episode wins, else the best.
+    """Tries `policy.tiers` in order, each with its writer, until an episode is accepted. The best-scored one wins.
 
     `on_update` is called from this task as work goes on. Cancelling the task cancels the calls in flight.
     Raises `NothingWrittenError`, and `ValueError` for a tier that does not exist.
@@ -105,8 +105,11 @@ async def run(
         left = started + ends[tier] - clock()
         attempt, rank = await room.attempt(tier, writers.get(tier), left, budget.least[tier])
         attempts.append(attempt)
-        on_update(AttemptEnded(tier=tier, outcome=attempt.outcome, reason=attempt.reason))
-        if attempt.episode is not None and (best is None or rank > best[0] or attempt.outcome == "accepted"):
+        on_update(
+            AttemptEnded(tier=tier, outcome=attempt.outcome, reason=attempt.reason, score=attempt.score)
+        )
+        # A later tier is accepted by its own threshold, and may still be worse than what is there.
+        if attempt.episode is not None and (best is None or rank > best[0]):
             best = (rank, attempt)
         if attempt.outcome == "accepted":
             break
@@ -160,8 +163,9 @@ class _Room:
         work = _Work()
         outcome, reason = await self._write(tier, writer, left, work)
         rank = 0.0
+        verdict: Verdict | None = None
         if work.episode is not None:
-            verdict = self.judge(work.episode)
+            verdict = self.judge(work.episode, self.request.bible, writer.profile)
             outcome = "accepted" if verdict.accepted else "below_threshold"
             reason, rank = verdict.reason + work.trouble, verdict.rank
         attempt = Attempt(
@@ -172,6 +176,7 @@ class _Room:
             seconds=max(0.0, self.clock() - started),
             engines=work.engines,
             episode=work.episode,
+            scorecard=verdict.scorecard if verdict is not None else None,
         )
         return attempt, rank
 

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 import pytest
 
 from cinegen_core.engines.base import Engine
-from cinegen_core.story import Choice, Policy
-from cinegen_core.tiers.form import Verdict, check_form
+from cinegen_core.story import Choice, Episode, Policy, StoryBible
+from cinegen_core.tiers.form import check_form
+from cinegen_core.tiers.judging import Verdict
 from cinegen_core.tiers.model import TierName, Update
 from cinegen_core.tiers.runner import Answer, Budget, NothingWrittenError, run
 from cinegen_core.writers.base import Writer
@@ -24,6 +25,11 @@ from tests.fakes import (
     StuckWriter,
     TitleEngine,
 )
+
+
+def by_form(episode: Episode, bible: StoryBible, profile: str) -> Verdict:
+    form = check_form(episode)
+    return Verdict(form.fits, form.met, form.reason)
 
 
 async def answered(
@@ -47,9 +53,9 @@ async def answered(
         policy or Policy(),
         writers=writers,
         engines=engines,
-        judge=check_form
+        judge=by_form
         if ranks is None
-        else lambda e: Verdict(False, ranks.get(e.title, 0), "is not good enough"),
+        else lambda e, bible, profile: Verdict(False, ranks.get(e.title, 0), "is not good enough"),
         clock=FakeClock().monotonic,
         on_update=notes.append,
         budget=budget or Budget(),
@@ -188,9 +194,9 @@ async def test_without_the_last_resort_there_may_be_no_episode_and_the_reasons_a
 
 
 def test_the_form_of_an_episode() -> None:
-    assert check_form(an_episode()).accepted
+    assert check_form(an_episode()).fits
     same = tuple(Choice(id=id, label="Go. ", consequence="") for id in "abc")
     assert "choices that are not three different ones" in check_form(an_episode(choices=same)).reason
     assert (
-        check_form(an_episode(scenes=(a_scene(),))).rank < check_form(an_episode(choices=some_choices())).rank
+        check_form(an_episode(scenes=(a_scene(),))).met < check_form(an_episode(choices=some_choices())).met
     )
