@@ -353,7 +353,7 @@ ALL = (
     ),
     Corruption(
         "speakers exchanged",
-        "character",
+        "dialogue",
         "two people say each other's lines in every second scene",
         exchange_speakers,
     ),

@@ -335,7 +335,8 @@ _TITLES = frozenset(
 
 
 def _common_stems() -> frozenset[str]:
-    return stems("common")
+    """Words whose return ties nothing together. A thing that can be held does, however common it is."""
+    return stems("common") - stems("physical")
 
 
 def fold(cue: str) -> str:

@@ -20,34 +20,27 @@ _INTRODUCED = re.compile(r"\b[A-Z][A-Z'.-]+(?: [A-Z][A-Z'.-]+)*\b(?=\s*(?:[,:(]|
 
 
 def pays_off(reading: Reading) -> Found:
-    """Things planted in earlier scenes that come back in the last scene or in the choices.
+    """Things that come back: planted in one scene, met again in a later one or in the choices.
 
-    Things are words that stand behind a determiner somewhere and are not among the common ones. One that three lines or more
-    have planted counts three times one that was said in passing, and the closing half of the scene counts more. The sum is
-    for each 100 words looked at, so that a long scene earns nothing by its length.
+    Things are words that stand behind a determiner somewhere and are not among the common ones. Each counts once, and more
+    the more lines hold it (three lines or more: three times as much as two). The sum is for each 100 words of the script.
     """
     if len(reading.scenes) < 2:
         return NOTHING
-    last = reading.scenes[-1]
-    start = last.lines[0].place if last.lines else 0
-    closing = [*last.lines, *_ending(reading)]
-    half = last.lines[0].place + len(last.lines) // 2 if last.lines else 0
-    value, findings, paid = 0.0, [], set()
-    for line in closing:
-        for word in sorted(line.content & reading.nouns.keys()):
-            first = reading.places_of[word][0] if word in reading.places_of else start
-            if first >= start or word in paid:
-                continue
-            paid.add(word)
-            before = sum(place < start for place in reading.places_of[word])
-            weight = min(3, before) * (0.5 if line.scene and line.place < half else 0.7)
-            value += weight
-            planted = reading.lines[first]
-            findings.append(
-                Finding(line, f"brings back '{word}' from scene {planted.scene}", min(1.0, weight / 2))
-            )
-    words_seen = sum(len(line.words) for line in closing)
-    return Found(100 * value / max(150, words_seen), len(closing), tuple(findings))
+    ending = frozenset().union(*(line.content for line in _ending(reading)))
+    value, findings = 0.0, []
+    for word, places in sorted(reading.places_of.items()):
+        if word not in reading.nouns:
+            continue
+        first = reading.lines[places[0]]
+        again = next((reading.lines[place] for place in places if reading.lines[place].scene != first.scene), None)
+        if again is None and not (word in ending and first.scene < len(reading.scenes)):
+            continue
+        weight = min(3, len(places) + (word in ending) - 1)
+        value += weight
+        if again is not None:
+            findings.append(Finding(again, f"brings back '{word}' from scene {first.scene}", min(1.0, weight / 3)))
+    return Found(100 * value / max(250, reading.word_count), len(reading.lines), tuple(findings))
 
 
 def _ending(reading: Reading) -> list[Line]:
@@ -146,32 +139,17 @@ def _full_names(reading: Reading) -> dict[str, int]:
 
 
 def scenes_lead_on(reading: Reading) -> Found:
-    """What a scene takes over from the one before it: shared things and people for each scene, against the mean of other pairs.
-
-    Near neighbours should share more than scenes far apart; the value adds both.
-    """
-    scenes = [scene for scene in reading.scenes if scene.lines]
-    if len(scenes) < 2:
-        return NOTHING
-    findings, values = [], []
-    things = reading.places_of
+    """Scenes that the one before has led to: somebody comes in of whom it spoke, or somebody stays; 0..1 of scenes after the first."""
+    scenes = [scene for scene in reading.scenes if scene.speeches]
+    rows: list[tuple[Line, float, str, str]] = []
     for before, scene in pairwise(scenes):
-        opening = scene.lines[: max(6, len(scene.lines) // 2)]
-        taken: set[str] = set()
-        for line in opening:
-            new = {word for word in line.content & before.content if word in things} - taken
-            if new:
-                findings.append(
-                    Finding(line, f"takes up '{min(new)}' from the scene before", min(1.0, 0.4 * len(new)))
-                )
-            taken |= new
-        people = {line.speaker for line in before.speeches} & {line.speaker for line in scene.speeches}
-        named = {who for line in scene.speeches for who in line.people} & {
-            line.speaker for line in before.speeches
-        }
-        size = max(30, sum(len(line.words) for line in opening))
-        values.append(min(1.0, 12 * len(taken) / size) + 0.25 * bool(people) + 0.15 * bool(named))
-    return Found(statistics.fmean(values), len(values) * 4, tuple(findings))
+        were, are = ({line.speaker for line in part.speeches} for part in (before, scene))
+        spoken_of = {who for line in before.speeches for who in line.people}
+        expected = (are - were) & spoken_of
+        line = next((line for line in scene.speeches if line.speaker in expected), scene.speeches[0])
+        value = 1.0 if expected else 0.6 if are & were else 0.0
+        rows.append((line, value, f"comes in after being spoken of: {line.speaker.upper()}" if expected else "", "comes in from nowhere, into a scene that nothing led to"))
+    return share(rows) if len(rows) >= 2 else NOTHING
 
 
 def each_scene_new(reading: Reading) -> Found:
