@@ -26,7 +26,10 @@ apt_works() {
 
 # Ubuntu's package only points at a snap, which does not start in containers; it counts when it is there already.
 apt_has_chromium() {
-    apt-cache policy chromium | grep -q 'Candidate: [0-9]' && ! apt-cache policy chromium | grep -q 'Candidate: .*snap'
+    # Read whole before it is searched: grep -q would close the pipe early, and pipefail would call that a failure.
+    local policy
+    policy=$(apt-cache policy chromium)
+    grep -q 'Candidate: [0-9]' <<<"$policy" && ! grep -q 'Candidate: .*snap' <<<"$policy"
 }
 
 if chromium_found; then
