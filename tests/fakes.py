@@ -15,6 +15,8 @@ from cinegen_core.settings import Settings
 from cinegen_core.store import MemoryStore
 from cinegen_core.story import Draft, Episode, EpisodeRequest, Outline, Policy, SceneOutline, StoryBible
 from cinegen_core.studio import Studio
+from cinegen_core.tiers.form import check_form
+from cinegen_core.tiers.judging import Verdict
 from cinegen_core.writers.base import Said
 from cinegen_core.writers.template import TemplateWriter
 from tests.builders import a_scene, an_episode
@@ -169,6 +171,12 @@ class FakeClock:
         return datetime.fromtimestamp(1_800_000_000 + self.seconds, UTC)
 
 
+def by_form(episode: Episode, bible: StoryBible, profile: str) -> Verdict:
+    """A judge for tests that are not about how good a script is: `FakeWriter`'s dozen speeches have no score worth having."""
+    form = check_form(episode)
+    return Verdict(form.fits, form.met, form.reason)
+
+
 OUT_OF_FORM: dict[str, object] = {"scenes": (a_scene(),)}
 
 
@@ -184,4 +192,5 @@ def a_studio(
         store=store or MemoryStore(),
         writers={"comprehensive": used, "enhanced_baseline": used, "basic_fallback": TemplateWriter()},
         engines=(TitleEngine(),),
+        judge=by_form,
     )

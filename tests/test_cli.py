@@ -51,7 +51,7 @@ def test_an_episode_is_printed_and_the_way_it_was_written_goes_to_stderr(
     ran = cinegen("write", bible, *TEMPLATE)
     assert ran.code == 0
     assert ran.out.startswith("SLACK WATER\nEpisode 1: ")
-    assert ran.err == "basic_fallback (from the template), writer template. As asked.\n"
+    assert ran.err.startswith("basic_fallback (from the template), writer template. As asked. Scored ")
 
 
 def test_a_sample_is_written_with_the_engines_and_twice_the_same(cinegen: Cinegen, tmp_path: Path) -> None:
@@ -69,13 +69,13 @@ def test_an_engine_can_be_left_out(cinegen: Cinegen) -> None:
 
 
 def test_the_ending_of_the_file_decides_the_format(cinegen: Cinegen, bible: Path, tmp_path: Path) -> None:
-    for ending in (".json", ".fountain", ".txt"):
+    for ending in (".json", ".fountain", ".fdx", ".txt"):
         assert cinegen("write", bible, "--out", tmp_path / f"e{ending}", *TEMPLATE).code == 0
     episode = from_json((tmp_path / "e.json").read_text(encoding="utf-8"))
     assert (tmp_path / "e.txt").read_text(encoding="utf-8") == to_text(episode)
     assert from_fountain((tmp_path / "e.fountain").read_text(encoding="utf-8")).title == episode.title
     ran = cinegen("write", bible, "--out", tmp_path / "e.pdf")
-    assert (ran.code, ".fountain, .txt, .json" in ran.err) == (2, True)
+    assert (ran.code, ".fountain, .fdx, .txt, .json" in ran.err) == (2, True)
 
 
 def test_a_season_is_what_writing_its_episodes_one_by_one_gives(

@@ -209,26 +209,41 @@ def steady_names(reading: Reading) -> Found:
     """Names that drift: words with a capital that are nearly, but not quite, one that the script has (Vance for Vane), for each
     scene. A short form (Rob for Robert) and a possessive are no drift."""
     first: dict[str, Line] = {}
-    lower = {word for line in reading.lines for sentence in line.sentences for word in sentence.shown if word.islower()}
+    lower = {
+        word
+        for line in reading.lines
+        for sentence in line.sentences
+        for word in sentence.shown
+        if word.islower()
+    }
     for line in reading.lines:
         for sentence in line.sentences:
             for index, shown in enumerate(sentence.shown):
                 name = shown.removesuffix("'s").casefold()
-                if len(name) >= 4 and shown[0].isupper() and name not in lower:
-                    if index or shown.isupper() or reading.key(name) in reading.people:
-                        first.setdefault(name, line)
+                named = index or shown.isupper() or reading.key(name) in reading.people
+                if named and len(name) >= 4 and shown[0].isupper() and name not in lower:
+                    first.setdefault(name, line)
     findings = []
     names = list(first)
     for index, name in enumerate(names):
         earlier = next((other for other in names[:index] if _nearly(name, other)), None)
         if earlier is not None:
             findings.append(Finding(first[name], f"says {name.title()} where it was {earlier.title()}", -1.0))
-    return Found(len(findings) / max(1, len(reading.scenes)), len(names), tuple(findings)) if len(reading.lines) >= 5 else NOTHING
+    return (
+        Found(len(findings) / max(1, len(reading.scenes)), len(names), tuple(findings))
+        if len(reading.lines) >= 5
+        else NOTHING
+    )
 
 
 def _nearly(name: str, other: str) -> bool:
     """Whether two names are one name gone wrong: the same start, two letters of three in common, neither the short form of the other."""
-    if name[:2] != other[:2] or abs(len(name) - len(other)) > 3 or name.startswith(other) or other.startswith(name):
+    if (
+        name[:2] != other[:2]
+        or abs(len(name) - len(other)) > 3
+        or name.startswith(other)
+        or other.startswith(name)
+    ):
         return False
     return SequenceMatcher(None, name, other, autojunk=False).ratio() >= 0.66
 

@@ -135,7 +135,9 @@ def cost(reading: Reading) -> Found:
         value = max(0.0, min(1.0, 0.25 + 0.25 * bad - 0.45 * good)) if text.words else 0.0
         if not text.people and not text.content - empty:
             value *= 0.4
-        rows.append((text if text.words else choice.label, value, "costs something", "costs nothing that one can see"))
+        rows.append(
+            (text if text.words else choice.label, value, "costs something", "costs nothing that one can see")
+        )
     return share(rows)
 
 

@@ -162,7 +162,8 @@ def own_pictures(reading: Reading) -> Found:
 
 def readable(reading: Reading) -> Found:
     """Action in sentences without a break of grammar or a word about the craft, 0..1."""
-    return sound(reading.actions) if len(reading.actions) >= 2 else NOTHING
+    shots = [line for line in reading.written if line.kind == "action"]
+    return sound(shots) if len(shots) >= 2 else NOTHING
 
 
 def now(reading: Reading) -> Found:

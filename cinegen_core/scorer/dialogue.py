@@ -354,7 +354,7 @@ def new_lines(reading: Reading) -> Found:
     """The share of spoken sentences of three words or more that have not stood in the script before, 0..1."""
     seen: set[tuple[str, ...]] = set()
     rows: list[tuple[Line, float, str, str]] = []
-    for line in reading.speeches:
+    for line in (line for line in reading.written if line.spoken):
         for sentence in line.sentences:
             if len(sentence.words) >= 3:
                 # Said once more, a short line may be an echo that is meant.
@@ -375,7 +375,8 @@ def sound(lines: Sequence[Line]) -> Found:
 
 def sayable(reading: Reading) -> Found:
     """`sound` of what is spoken."""
-    return sound(reading.speeches) if len(reading.speeches) >= 2 else NOTHING
+    spoken_lines = [line for line in reading.written if line.spoken]
+    return sound(spoken_lines) if len(spoken_lines) >= 2 else NOTHING
 
 
 def hands_over(reading: Reading) -> Found:

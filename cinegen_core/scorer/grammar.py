@@ -66,7 +66,8 @@ def fault(row: Sequence[str], shown: Sequence[str], text: str) -> str:
     if breaks(row, shown, text):
         return "is not a sentence that anybody could say"
     craft = sum(word in words("craft") for word in row)
-    if craft >= 2 or (craft and len(row) <= 6) or phrases("terms").search(" ".join(row)):
+    ideas = sum(word in words("abstract") for word in row)
+    if craft >= 2 or (craft and (ideas or len(row) <= 8)) or phrases("terms").search(" ".join(row)):
         return "talks about writing instead of the story"
     if is_list(row):
         return "is a list of terms, not a sentence"

@@ -7,7 +7,6 @@ a line names, by the cue that stands for them. Nothing here judges.
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -78,9 +77,12 @@ class Line:
 
 @dataclass(frozen=True, eq=False)
 class SceneReading:
+    """`lines` are those that hold something; `void` those of which nothing counts: gibberish, terms, copies."""
+
     number: int
     slugline: str
     lines: tuple[Line, ...]
+    void: tuple[Line, ...] = ()
 
     @cached_property
     def speeches(self) -> tuple[Line, ...]:
@@ -171,11 +173,16 @@ class Reading:
         place = 0
         for number, scene in enumerate(self.script.scenes, 1):
             lines: list[Line] = []
+            void: list[Line] = []
             for index, element in enumerate(scene.elements, 1):
                 speaker = self.key(element.speaker) if isinstance(element, Dialogue) else ""
-                lines.append(self._line(element.kind, element.text, number, index, place, speaker))
-                place += 1
-            yield SceneReading(number, " ".join(scene.slugline.split()), tuple(lines))
+                line = self._line(element.kind, element.text, number, index, place, speaker)
+                if not line.words and (line.unsound or line.repeated):
+                    void.append(line)
+                else:
+                    lines.append(line)
+                    place += 1
+            yield SceneReading(number, " ".join(scene.slugline.split()), tuple(lines), tuple(void))
 
     def _line(self, kind: str, text: str, scene: int, number: int, place: int, speaker: str = "") -> Line:
         folded = " ".join(text.translate(_QUOTES).split())
@@ -208,7 +215,7 @@ class Reading:
             for word in everything
             if len(word) > 2 and word not in STOP and word.removesuffix("'s") not in self._aliases
         )
-        if unsound or repeated:
+        if (unsound or repeated) and sentences:
             folded = " ".join(sentence.text for sentence in sentences)
         return Line(
             scene,
@@ -232,6 +239,11 @@ class Reading:
     @cached_property
     def lines(self) -> tuple[Line, ...]:
         return tuple(line for scene in self.scenes for line in scene.lines)
+
+    @cached_property
+    def written(self) -> tuple[Line, ...]:
+        """Every line, those of which nothing counts among them."""
+        return tuple(line for scene in self.scenes for line in (*scene.lines, *scene.void))
 
     @cached_property
     def speeches(self) -> tuple[Line, ...]:
@@ -298,16 +310,6 @@ class Reading:
                 if word not in common:
                     found.setdefault(word, []).append(line.place)
         return found
-
-    @cached_property
-    def sentence_counts(self) -> Counter[str]:
-        """How often each sentence of three words or more stands in the script, folded to words."""
-        return Counter(
-            " ".join(sentence.words)
-            for line in self.lines
-            for sentence in line.sentences
-            if len(sentence.words) >= 3
-        )
 
 
 _TITLES = frozenset(

@@ -113,13 +113,15 @@ def _notes(reading: Reading) -> tuple[str, ...]:
 
 def _legible(reading: Reading, worth: Worth) -> float:
     """What is left of any dimension of a script that can be read only in parts."""
-    good = sum(len(line.sentences) for line in reading.lines)
-    bad = sum(len(line.unsound) + len(line.repeated) for line in reading.lines)
+    good = sum(len(line.sentences) for line in reading.written)
+    bad = sum(len(line.unsound) + len(line.repeated) for line in reading.written)
     floor = worth.gate or 0.0
     return floor + (1 - floor) * worth.value(good / max(1, good + bad))
 
 
-def _dimension(name: DimensionName, reading: Reading, scale: DimensionScale, legible: float) -> DimensionScore:
+def _dimension(
+    name: DimensionName, reading: Reading, scale: DimensionScale, legible: float
+) -> DimensionScore:
     found = [(measure, measure.look(reading), scale.measures[measure.name]) for measure in MEASURES[name]]
     seen = [
         (worth.weight, worth.value(f.raw))

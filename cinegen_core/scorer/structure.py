@@ -33,13 +33,17 @@ def pays_off(reading: Reading) -> Found:
         if word not in reading.nouns:
             continue
         first = reading.lines[places[0]]
-        again = next((reading.lines[place] for place in places if reading.lines[place].scene != first.scene), None)
+        again = next(
+            (reading.lines[place] for place in places if reading.lines[place].scene != first.scene), None
+        )
         if again is None and not (word in ending and first.scene < len(reading.scenes)):
             continue
         weight = min(3, len(places) + (word in ending) - 1)
         value += weight
         if again is not None:
-            findings.append(Finding(again, f"brings back '{word}' from scene {first.scene}", min(1.0, weight / 3)))
+            findings.append(
+                Finding(again, f"brings back '{word}' from scene {first.scene}", min(1.0, weight / 3))
+            )
     return Found(100 * value / max(250, reading.word_count), len(reading.lines), tuple(findings))
 
 
@@ -148,7 +152,14 @@ def scenes_lead_on(reading: Reading) -> Found:
         expected = (are - were) & spoken_of
         line = next((line for line in scene.speeches if line.speaker in expected), scene.speeches[0])
         value = 1.0 if expected else 0.6 if are & were else 0.0
-        rows.append((line, value, f"comes in after being spoken of: {line.speaker.upper()}" if expected else "", "comes in from nowhere, into a scene that nothing led to"))
+        rows.append(
+            (
+                line,
+                value,
+                f"comes in after being spoken of: {line.speaker.upper()}" if expected else "",
+                "comes in from nowhere, into a scene that nothing led to",
+            )
+        )
     return share(rows) if len(rows) >= 2 else NOTHING
 
 
@@ -172,7 +183,7 @@ def each_scene_new(reading: Reading) -> Found:
 def nothing_twice(reading: Reading) -> Found:
     """The share of sentences of five words or more, in speech and action, that have not stood before word for word, 0..1."""
     rows: list[tuple[Line, float, str, str]] = []
-    for line in reading.lines:
+    for line in reading.written:
         rows += [(line, 1.0, "", "")] * sum(len(sentence.words) >= REPEATED for sentence in line.sentences)
         rows += [(line, 0.0, "", "has stood before, word for word")] * len(line.repeated)
     return share(rows)
@@ -326,7 +337,9 @@ def leads_to_the_choice(reading: Reading) -> Found:
     speak_at_the_end = {line.speaker for line in close} | {who for line in close for who in line.people}
     value += sum(1.0 if who in speak_at_the_end else 0.6 if who in speak else 0.0 for who in met)
     count = len(wanted) + len(met)
-    findings = [Finding(line, "is what the choice will be about", 0.4) for line in last.lines if line.content & wanted]
+    findings = [
+        Finding(line, "is what the choice will be about", 0.4) for line in last.lines if line.content & wanted
+    ]
     return Found(value / count, count, tuple(findings))
 
 

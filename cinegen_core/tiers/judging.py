@@ -62,7 +62,12 @@ def judge(episode: Episode, bible: StoryBible, profile: str) -> Verdict:
     form = check_form(episode)
     card = score(episode, bible)
     if card.overall is None:
-        return Verdict(False, form.met - 10.0, card.reason.rstrip("."), card)
+        return Verdict(
+            False,
+            form.met - 10.0,
+            f"has no score: {card.reason[:1].lower()}{card.reason[1:].rstrip('.')}",
+            card,
+        )
     least = known.get(profile, known["model"]).least
     shown = f"scored {card.overall:.1f} of 10"
     if not form.fits:

@@ -24,12 +24,8 @@ from tests.fakes import (
     GenreTitleEngine,
     StuckWriter,
     TitleEngine,
+    by_form,
 )
-
-
-def by_form(episode: Episode, bible: StoryBible, profile: str) -> Verdict:
-    form = check_form(episode)
-    return Verdict(form.fits, form.met, form.reason)
 
 
 async def answered(
@@ -144,6 +140,21 @@ async def test_when_nothing_is_good_enough_the_best_is_kept_and_not_the_last() -
     assert answer.winner.tier == "comprehensive"
     answer = await answered(first, second, ranks={"one": 4, "two": 5})
     assert answer.winner.tier == "enhanced_baseline"
+
+
+async def test_a_later_tier_that_is_good_enough_by_its_own_measure_does_not_replace_a_better_attempt() -> (
+    None
+):
+    def judge(episode: Episode, bible: StoryBible, profile: str) -> Verdict:
+        return Verdict(profile == "template", 2.0 if profile == "template" else 6.0, "scored")
+
+    updates: list[Update] = []
+    answer = await run(
+        a_request(), Policy(), writers={"comprehensive": FakeWriter(), "basic_fallback": TemplateWriter()}, engines=(),
+        judge=judge, clock=FakeClock().monotonic, on_update=updates.append, budget=Budget(),
+    )  # fmt: skip
+    assert [a.outcome for a in answer.attempts] == ["below_threshold", "skipped", "accepted"]
+    assert answer.winner.tier == "comprehensive"
 
 
 async def test_a_tier_that_takes_too_long_is_cut_off_and_the_next_one_answers() -> None:
