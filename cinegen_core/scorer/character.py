@@ -30,16 +30,27 @@ _TIES = re.compile(
     r"grandfather|boy|girl)|my (?:mother|father|mum|dad|sister|brother|wife|husband|son|daughter|nan|aunt|uncle|grandmother|grandfather|boy|girl)|mum|mam|dad|dada|mama|papa|love|pet|darling|"
     r"dear|old (?:man|friend)|friend|again|back then|born|married|buried|grew up|at school|for you|about you|of you)\b"
 )
+SMALL_PART = 3
+"""Speeches of somebody who need not stand in the bible: a waiter, a voice on the line."""
+
 _VOCATIVE = re.compile(r"^(?:[\w' ]{0,18}, )?([\w.' ]{2,24})(?:[,.!?]|--)|,\s+([\w.' ]{2,24})[.!?]*\"?$")
 
 
 def known_people(reading: Reading) -> Found:
-    """Speeches by people whom the story knows: of the bible or named in a line of action, and not heard only once; 0..1."""
+    """Speeches by people whom the story knows, and not heard only once; 0..1.
+
+    With a bible those are its people, and others in small parts of three speeches at most; without one, those whom a line
+    of action names.
+    """
     named = {who for line in reading.actions for who in line.people}
     counts = {who: len(lines) for who, lines in reading.by_speaker.items()}
     rows = []
     for line in reading.speeches:
-        known = reading.people.get(line.speaker) is not None or line.speaker in named
+        small = counts[line.speaker] <= SMALL_PART
+        if reading.bible is not None:
+            known = reading.people.get(line.speaker) is not None or (small and line.speaker in named)
+        else:
+            known = line.speaker in named
         value = (0.7 if known else 0.1) + 0.3 * (counts[line.speaker] >= 2)
         rows.append((line, value, "", "is said by somebody whom the story does not know"))
     return share(rows)

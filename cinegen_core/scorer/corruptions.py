@@ -343,6 +343,43 @@ def flatten_voices(script: Script, rng: random.Random, other: Script) -> Script:
     return _mapped(script, change)
 
 
+def choices_of_another(script: Script, rng: random.Random, other: Script) -> Script:
+    """Question and choices of another episode."""
+    if not script.choices or not other.choices:
+        return script
+    return script.model_copy(update={"question": other.question, "choices": other.choices})
+
+
+def cut_answers(script: Script, rng: random.Random, other: Script) -> Script:
+    """Every third speech is missing."""
+    scenes, count = [], 0
+    for scene in script.scenes:
+        row: list[Element] = []
+        for element in scene.elements:
+            count += isinstance(element, Dialogue)
+            if not isinstance(element, Dialogue) or count % 3:
+                row.append(element)
+        scenes.append((scene.slugline, row))
+    return _with(script, scenes)
+
+
+def anywhere(script: Script, rng: random.Random, other: Script) -> Script:
+    """Headings lose their place, and action everything but who comes, goes, sits and looks."""
+    cues = [e.speaker.title() for s in script.scenes for e in s.elements if isinstance(e, Dialogue)] or [
+        "Somebody"
+    ]
+    deeds = ("comes in", "sits down", "looks up", "stands there", "turns away", "goes to the door")
+
+    def change(element: Element) -> Element:
+        if not isinstance(element, Action):
+            return element
+        named = [cue for cue in dict.fromkeys(cues) if cue.split()[0] in element.text.title()]
+        return Action(text=f"{named[0] if named else rng.choice(cues)} {rng.choice(deeds)}.")
+
+    made = _mapped(script, change)
+    return _with(made, [("INT. ROOM - DAY", s.elements) for s in made.scenes])
+
+
 ALL = (
     Corruption("word shuffle", "dialogue", "the words of every line in a random order", shuffle_words),
     Corruption("turn shuffle", "dialogue", "the lines of each scene in a random order", shuffle_turns),
@@ -371,6 +408,15 @@ ALL = (
     Corruption("payoff deleted", "structure", "what comes back in the last scene is cut", delete_payoff),
     Corruption("reveal too early", "structure", "the end stands at the beginning", reveal_too_early),
     Corruption("voices flattened", "dialogue", "everybody in the same full sentences", flatten_voices),
+    Corruption(
+        "another's choices",
+        "choices",
+        "the question and choices of another episode",
+        choices_of_another,
+        needs_other=True,
+    ),
+    Corruption("answers cut", "dialogue", "every third speech is missing", cut_answers),
+    Corruption("anywhere", "world", "no place, and nothing of it in the action", anywhere),
 )
 
 

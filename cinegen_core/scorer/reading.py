@@ -49,7 +49,7 @@ class Sentence:
 class Line:
     """One element of a script. `scene` and `number` count from 1, `place` through the whole script from 0.
 
-    `speaker` is the person's key for a speech and empty otherwise. `sentences`, `words`, `content` and `people` are of what
+    Ornaments (purple.txt) are no content. `speaker` is the person's key for a speech and empty otherwise. `sentences`, `words`, `content` and `people` are of what
     is sound and new; `unsound` and `repeated` have the sentences that earn nothing.
     """
 
@@ -210,10 +210,14 @@ class Reading:
             for shown, word in zip(sentence.shown, sentence.words, strict=True)
             if (base := word.removesuffix("'s")) in self._aliases and not shown[0].islower()
         }
+        ornaments = words("purple")
         content = frozenset(
             self.stem(word)
             for word in everything
-            if len(word) > 2 and word not in STOP and word.removesuffix("'s") not in self._aliases
+            if len(word) > 2
+            and word not in ornaments
+            and word not in STOP
+            and word.removesuffix("'s") not in self._aliases
         )
         if (unsound or repeated) and sentences:
             folded = " ".join(sentence.text for sentence in sentences)
@@ -295,6 +299,8 @@ class Reading:
         for word in row[start : start + 3]:
             if word in STOP or len(word) < 3 or word.removesuffix("'s") in self._aliases:
                 break
+            if word in words("purple"):
+                continue
             last = self.stem(word)
             if word.endswith("'s"):
                 break

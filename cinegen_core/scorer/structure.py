@@ -353,7 +353,53 @@ def form(reading: Reading) -> Found:
     return Found(fits, len(reading.lines))
 
 
+def one_story(reading: Reading) -> Found:
+    """Whether the second half is that of the first: the part of the first half's things (in two lines or more) that comes back
+    in the second, and the part of the second half's people that the first has shown or named; the mean of the two, 0..1."""
+    scenes = [scene for scene in reading.scenes if scene.lines]
+    if len(scenes) < 2:
+        return NOTHING
+    half = max(1, len(scenes) // 2)
+    cut = scenes[half].lines[0].place
+    ending = frozenset().union(*(line.content for line in _ending(reading)))
+    planted = {
+        word
+        for word, places in reading.places_of.items()
+        if word in reading.nouns and sum(p < cut for p in places) >= 2
+    }
+    kept = {word for word in planted if word in ending or reading.places_of[word][-1] >= cut}
+    met = {who for line in reading.lines[:cut] for who in (*line.people, line.speaker)}
+    later = [who for who, lines in reading.by_speaker.items() if any(line.place >= cut for line in lines)]
+    if len(planted) < 3 or not later:
+        return NOTHING
+    findings = [
+        Finding(
+            reading.lines[next(p for p in reading.places_of[word] if p >= cut)],
+            f"is still about '{word}'",
+            0.4,
+        )
+        for word in sorted(kept)
+        if reading.places_of[word][-1] >= cut
+    ]
+    findings += [
+        Finding(
+            next(line for line in reading.by_speaker[who] if line.place >= cut),
+            f"brings in {who.upper()}, of whom nothing was seen or said",
+            -0.6,
+        )
+        for who in later
+        if who not in met
+    ]
+    people = sum(who in met for who in later) / len(later)
+    return Found((len(kept) / len(planted) + people) / 2, len(planted) + len(later), tuple(findings))
+
+
 MEASURES = (
+    Measure(
+        "one story",
+        one_story,
+        "The second half is about other things than the first; carry one of them over.",
+    ),
     Measure("one cast", steady_names, "Names change from scene to scene; call people the same throughout."),
     Measure("pays off", pays_off, "What was shown early that could decide the end? Bring it back here."),
     Measure(

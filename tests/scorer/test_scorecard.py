@@ -135,10 +135,13 @@ def test_words_about_writing_never_raise_a_score(name: str) -> None:
             elements = list(scene.elements)
             at = rng.randrange(len(elements))
             words = ", ".join(rng.sample(CRAFT, 4))
-            added: Element = rng.choice(
-                [Action(text=f"The scene is full of {words}."), Action(text=f"{words.capitalize()}."),
-                 Dialogue(speaker=next(e.speaker for e in elements if isinstance(e, Dialogue)), text=f"This is about {words}.")]
-            )  # fmt: skip
+            speaker = next(e.speaker for e in elements if isinstance(e, Dialogue))
+            kinds: list[Element] = [
+                Action(text=f"The scene is full of {words}."),
+                Action(text=f"{words.capitalize()}."),
+                Dialogue(speaker=speaker, text=f"This is about {words}."),
+            ]
+            added = rng.choice(kinds)
             elements.insert(at, added)
             scenes.append(ScriptScene(slugline=scene.slugline, elements=tuple(elements)))
         after = score(shown.model_copy(update={"scenes": tuple(scenes)}), known)
