@@ -9,7 +9,7 @@ from itertools import pairwise
 
 from cinegen_core.scorer.measure import NOTHING, Finding, Found, Measure, share
 from cinegen_core.scorer.reading import Line, Reading, fold
-from cinegen_core.scorer.words import stems, words
+from cinegen_core.scorer.words import stems
 
 DEMAND = re.compile(
     r"\?|^(?:please |just |then |so |now |and |well |come on )*(?:tell|give|show|say|sign|let|put|open|read|swear|promise|ask|stop|bring|hand|come|stay|go|wait|look|listen|take|leave|"
@@ -191,12 +191,12 @@ def deeds(reading: Reading) -> Found:
     """What people are seen to do with things: action lines that name somebody and hold a thing or a deed, for each speech."""
     if len(reading.speeches) < 4:
         return NOTHING
-    things = words("physical")
+    things = stems("physical")
     findings = []
     named_again = re.compile(r"\b(?:he|she|they)\b")
     for line in reading.actions:
         if line.people or named_again.search(line.text.casefold()):
-            held = sum(word in things for word in line.words)
+            held = sum(reading.stem(word) in things for word in line.words)
             if held:
                 findings.append(Finding(line, "shows somebody by what they do", min(1.0, 0.4 + 0.2 * held)))
     return Found(

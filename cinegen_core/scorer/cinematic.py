@@ -10,7 +10,7 @@ from cinegen_core.scorer.dialogue import sound
 from cinegen_core.scorer.grammar import plain_text
 from cinegen_core.scorer.measure import NOTHING, Finding, Found, Measure, faults
 from cinegen_core.scorer.reading import Line, Reading
-from cinegen_core.scorer.words import phrases, words
+from cinegen_core.scorer.words import phrases, stems, words
 
 _REASON = re.compile(
     r"\b(?:because (?:he|she|they)|as if to say|in order to|so that (?:he|she|they)|has always|had always|used to|would have|could have|years ago|in truth|the truth is|this means|meaning that|"
@@ -76,13 +76,13 @@ def plain(reading: Reading) -> Found:
 
 def shown(reading: Reading) -> Found:
     """Deeds, things and sense impressions in the action, for each ten words of action."""
-    listed = words("physical") | words("senses")
+    listed = stems("physical") | stems("senses")
     total = sum(len(line.words) for line in reading.actions)
     if total < 20:
         return NOTHING
     findings, hits = [], 0
     for line in reading.actions:
-        here = sum(word in listed for word in line.words)
+        here = sum(reading.stem(word) in listed for word in line.words)
         hits += here
         if here >= 2:
             findings.append(Finding(line, "can be seen and heard", min(1.0, 0.2 * here)))

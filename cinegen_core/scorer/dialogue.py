@@ -353,24 +353,30 @@ def fresh(reading: Reading) -> Found:
 def new_lines(reading: Reading) -> Found:
     """The share of spoken sentences of three words or more that have not stood in the script before, 0..1."""
     seen: set[tuple[str, ...]] = set()
-    rows: list[tuple[Line, float, str, str]] = []
+    value, count = 0.0, 0
+    findings: list[Finding] = []
     for line in (line for line in reading.written if line.spoken):
         for sentence in line.sentences:
             if len(sentence.words) >= 3:
                 # Said once more, a short line may be an echo that is meant.
-                rows.append((line, 0.5 if sentence.words in seen else 1.0, "", ""))
+                value += 0.5 if sentence.words in seen else 1.0
+                count += 1
                 seen.add(sentence.words)
-        rows += [(line, 0.0, "", "is said again, word for word")] * len(line.repeated)
-    return share(rows)
+        count += len(line.repeated)
+        findings += [
+            Finding(line, "is said again, word for word", -1.0, again.text) for again in line.repeated
+        ]
+    return Found(value / count, count, tuple(findings)) if count else NOTHING
 
 
 def sound(lines: Sequence[Line]) -> Found:
     """Sentences of three words or more that are sentences, and of the story, 0..1; see `grammar.fault`."""
-    rows: list[tuple[Line, float, str, str]] = []
-    for line in lines:
-        rows += [(line, 1.0, "", "")] * sum(len(sentence.words) >= 3 for sentence in line.sentences)
-        rows += [(line, 0.0, "", sentence.fault) for sentence in line.unsound]
-    return share(rows)
+    good = sum(len(sentence.words) >= 3 for line in lines for sentence in line.sentences)
+    findings = tuple(
+        Finding(line, sentence.fault, -1.0, sentence.text) for line in lines for sentence in line.unsound
+    )
+    count = good + len(findings)
+    return Found(good / count, count, findings) if count else NOTHING
 
 
 def sayable(reading: Reading) -> Found:

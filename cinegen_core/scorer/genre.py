@@ -9,7 +9,7 @@ from itertools import pairwise
 
 from cinegen_core.scorer.measure import NOTHING, Finding, Found, Measure, share
 from cinegen_core.scorer.reading import Line, Reading
-from cinegen_core.scorer.words import Genre, genres, words
+from cinegen_core.scorer.words import Genre, genres, stems
 
 _SETUP = 9
 _PUNCH = 7
@@ -48,9 +48,9 @@ def _presence(reading: Reading, genre: Genre) -> float:
 def _signs(reading: Reading, genre: Genre) -> dict[str, list[Line]]:
     found: dict[str, list[Line]] = {name: [] for name in genre.groups}
     for line in reading.lines:
-        stems = frozenset(reading.stem(word) for word in line.words)
+        here = frozenset(reading.stem(word) for word in line.words)
         for name, group in genre.groups.items():
-            if not stems.isdisjoint(group):
+            if not here.isdisjoint(group):
                 found[name].append(line)
     return found
 
@@ -90,9 +90,9 @@ def not_given_away(reading: Reading) -> Found:
         return NOTHING
     findings = []
     for line in first:
-        stems = frozenset(reading.stem(word) for word in line.words)
+        here = frozenset(reading.stem(word) for word in line.words)
         for genre in kept:
-            named = stems & genre.given_away
+            named = here & genre.given_away
             outright = genre.given_away_phrases and genre.given_away_phrases.search(line.text.casefold())
             if outright:
                 named = frozenset([outright.group()])
@@ -114,9 +114,9 @@ def no_other_mood(reading: Reading) -> Found:
         return NOTHING
     findings = []
     for line in reading.lines:
-        stems = frozenset(reading.stem(word) for word in line.words)
+        here = frozenset(reading.stem(word) for word in line.words)
         for genre in genres_told:
-            wrong = stems & genre.foreign
+            wrong = here & genre.foreign
             if wrong:
                 findings.append(
                     Finding(
@@ -174,7 +174,7 @@ def beats(reading: Reading) -> Found:
 
 def surprises(reading: Reading) -> Found:
     """Speeches whose last sentence goes where the first did not: two sentences or more that share nothing, the last short; 0..1."""
-    things = words("physical")
+    things = stems("physical")
     rows = []
     for line in reading.speeches:
         if len(line.sentences) < 2:
@@ -184,7 +184,7 @@ def surprises(reading: Reading) -> Found:
         rows.append(
             (
                 line,
-                0.6 * turned + 0.4 * (turned and any(w in things for w in last.words)),
+                0.6 * turned + 0.4 * (turned and any(reading.stem(w) in things for w in last.words)),
                 "turns at its end",
                 "",
             )

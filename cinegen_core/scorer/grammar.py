@@ -12,22 +12,26 @@ from itertools import pairwise
 
 from cinegen_core.scorer.words import phrases, words
 
-_END_OPEN = frozenset(
-    "the a an of my your their our its into from and or than every i'm they're we're very".split()
-)
+_END_OPEN = frozenset("the a an my your their our its and than every i'm they're we're".split())
 _NOT_AFTER_ARTICLE = frozenset(
-    "of to and or but is was are were be in on at by for with from the a an he she they we i you it his her my your their has had have does did do not if that this him them me us would will could can".split()
+    "of to and or but is was are were be in on at by for with from the a an he she they we i you it his her my your their has had have does did do not if that this him them me us would could".split()
 )
 _ARTICLES = frozenset("the a an my your their our its".split())
 _NOT_AFTER_TO = frozenset(
-    "of is was are were has had and or does did he she they we i would will could can went said saw in for from".split()
+    "of is was are were has had does did he she they we i would will could can went said saw".split()
 )
+_ASKS = frozenset(
+    "is was are were has had have does did do isn't wasn't aren't weren't will would could can and".split()
+)
+"""Before a subject these make a question of it, after which much may come."""
 _SUBJECTS = frozenset("i he she they we".split())
-_NOT_AFTER_SUBJECT = frozenset("the a an of to for is my your their his him them me us with from by".split())
+_NOT_AFTER_SUBJECT = frozenset("the a an of to my your their".split())
 _MAY_DOUBLE = frozenset("had that her you it is no".split())
-_STARTS = frozenset("The A An And But It He She They You We That What Of To In Is".split())
 _SMALL = _NOT_AFTER_ARTICLE | frozenset(
     "as so no there who what which up out off down into over through all one two three its it's don't isn't i'm than about under behind yes well oh then when where why how nobody nothing".split()
+)
+_CAPITAL_INSIDE = re.compile(
+    r"(?<=[a-z]) (?:The|A|An|And|But|It|He|She|They|You|We|That|What|Of|To|In|Is)(?= [a-z])"
 )
 _TRAILS_OFF = ("--", "...", "-", ",", "\u2026", "?")
 
@@ -35,17 +39,22 @@ _TRAILS_OFF = ("--", "...", "-", ",", "\u2026", "?")
 def breaks(row: Sequence[str], shown: Sequence[str], text: str) -> int:
     """How often a sentence goes on where English cannot. `row` is folded, `shown` as written."""
     count = 0
-    for word, after in pairwise(row):
+    for index, (word, after) in enumerate(pairwise(row)):
         if word in _ARTICLES:
-            count += after in _NOT_AFTER_ARTICLE and after != "that" and (word, after) != ("a", "to")
+            count += (
+                shown[index].islower()
+                and after in _NOT_AFTER_ARTICLE
+                and after != "that"
+                and (word, after) != ("a", "to")
+            )
         elif word == "to":
             count += after in _NOT_AFTER_TO
         elif word in _SUBJECTS:
-            count += after in _NOT_AFTER_SUBJECT and (word, after) != ("i", "is")
+            count += after in _NOT_AFTER_SUBJECT and (index == 0 or row[index - 1] not in _ASKS)
         elif word == after and word in _NOT_AFTER_ARTICLE:
-            count += word not in _MAY_DOUBLE
-    count += sum(earlier[0].islower() and word in _STARTS for earlier, word in pairwise(shown))
-    if len(row) > 1 and row[-1] in _END_OPEN:
+            count += word not in _MAY_DOUBLE and f"{word}, {word}" not in text.casefold()
+    count += len(_CAPITAL_INSIDE.findall(text))
+    if len(row) > 1 and row[-1] in _END_OPEN and shown[-1].islower():
         count += not text.rstrip("\"'").endswith(_TRAILS_OFF)
     return count
 

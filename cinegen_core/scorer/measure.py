@@ -10,11 +10,12 @@ from cinegen_core.scorer.reading import Line, Reading
 
 @dataclass(frozen=True)
 class Finding:
-    """A line that earned (`weight` above 0) or cost something, and why, in words for its writer."""
+    """A line that earned (`weight` above 0) or cost something, and why, in words for its writer; `text` where it is only a part."""
 
     line: Line
     what: str
     weight: float
+    text: str = ""
 
 
 @dataclass(frozen=True)

@@ -262,6 +262,12 @@ class Reading:
         return sum(len(line.words) for line in self.lines)
 
     @cached_property
+    def length(self) -> int:
+        """Words to count things by: those of the scenes, at least 250 and at most 1,100, so that neither a fragment nor what
+        stands beyond the form changes a rate."""
+        return min(1100, max(250, self.word_count))
+
+    @cached_property
     def turns(self) -> tuple[Turn, ...]:
         found: list[Turn] = []
         for scene in self.scenes:

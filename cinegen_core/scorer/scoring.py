@@ -165,7 +165,7 @@ def _measured(measure: Measure, found: Found, worth: Worth, whole: float) -> Mea
         Evidence(
             scene=f.line.scene,
             line=f.line.number,
-            text=f.line.text,
+            text=f.text or f.line.text,
             what=f.what,
             measure=measure.name,
             points=round(f.weight * part / spread, 3),

@@ -44,7 +44,7 @@ def pays_off(reading: Reading) -> Found:
             findings.append(
                 Finding(again, f"brings back '{word}' from scene {first.scene}", min(1.0, weight / 3))
             )
-    return Found(100 * value / max(250, reading.word_count), len(reading.lines), tuple(findings))
+    return Found(100 * value / reading.length, len(reading.lines), tuple(findings))
 
 
 def _ending(reading: Reading) -> list[Line]:
@@ -182,11 +182,14 @@ def each_scene_new(reading: Reading) -> Found:
 
 def nothing_twice(reading: Reading) -> Found:
     """The share of sentences of five words or more, in speech and action, that have not stood before word for word, 0..1."""
-    rows: list[tuple[Line, float, str, str]] = []
-    for line in reading.written:
-        rows += [(line, 1.0, "", "")] * sum(len(sentence.words) >= REPEATED for sentence in line.sentences)
-        rows += [(line, 0.0, "", "has stood before, word for word")] * len(line.repeated)
-    return share(rows)
+    new = sum(len(sentence.words) >= REPEATED for line in reading.written for sentence in line.sentences)
+    findings = tuple(
+        Finding(line, "has stood before, word for word", -1.0, again.text)
+        for line in reading.written
+        for again in line.repeated
+    )
+    count = new + len(findings)
+    return Found(new / count, count, findings) if count else NOTHING
 
 
 def holds_together(reading: Reading) -> Found:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from cinegen_core.scorer.measure import NOTHING, Finding, Found, Measure, share
 from cinegen_core.scorer.reading import Line, Reading
-from cinegen_core.scorer.words import first_years, stems, words
+from cinegen_core.scorer.words import first_years, stems
 
 _BARE_PLACE = frozenset(
     "room house office building street place location hall corridor outside inside apartment flat car interior exterior day night city town area somewhere anywhere".split()
@@ -48,11 +48,11 @@ def places(reading: Reading) -> Found:
 
 def senses(reading: Reading) -> Found:
     """Different words of sound, smell, touch, taste and light in the action, for each 100 words of the script."""
-    listed = words("senses")
+    listed = stems("senses")
     seen: set[str] = set()
     findings = []
     for line in reading.actions:
-        new = {word for word in line.words if word in listed} - seen
+        new = {stem for word in line.words if (stem := reading.stem(word)) in listed} - seen
         if new:
             findings.append(
                 Finding(
@@ -63,7 +63,7 @@ def senses(reading: Reading) -> Found:
             )
         seen |= new
     return (
-        Found(100 * len(seen) / max(250, reading.word_count), len(reading.lines), tuple(findings))
+        Found(100 * len(seen) / reading.length, len(reading.lines), tuple(findings))
         if len(reading.lines) >= 5
         else NOTHING
     )
@@ -71,18 +71,18 @@ def senses(reading: Reading) -> Found:
 
 def things(reading: Reading) -> Found:
     """Different things that can be held or seen, in any line, for each 100 words of the script."""
-    listed = words("physical")
+    listed = stems("physical")
     seen: set[str] = set()
     findings = []
     for line in reading.lines:
-        new = {word for word in line.words if word in listed} - seen
+        new = {stem for word in line.words if (stem := reading.stem(word)) in listed} - seen
         if len(new) >= 2:
             findings.append(
                 Finding(line, f"has things in it ({', '.join(sorted(new)[:3])})", min(1.0, 0.25 * len(new)))
             )
         seen |= new
     return (
-        Found(100 * len(seen) / max(250, reading.word_count), len(reading.lines), tuple(findings))
+        Found(100 * len(seen) / reading.length, len(reading.lines), tuple(findings))
         if len(reading.lines) >= 5
         else NOTHING
     )
@@ -129,7 +129,7 @@ def own_words(reading: Reading) -> Found:
     ]
     # A thing named over and over is one thing; the count is of different ones.
     return (
-        Found(100 * len(found) / max(250, reading.word_count), len(reading.lines), tuple(findings))
+        Found(100 * len(found) / reading.length, len(reading.lines), tuple(findings))
         if len(reading.lines) >= 5
         else NOTHING
     )
@@ -158,7 +158,7 @@ def from_the_bible(reading: Reading) -> Found:
                 )
             )
         used |= new
-    return Found(100 * len(used) / max(250, reading.word_count), len(own), tuple(findings))
+    return Found(100 * len(used) / reading.length, len(own), tuple(findings))
 
 
 def in_its_time(reading: Reading) -> Found:
@@ -190,7 +190,7 @@ def in_its_time(reading: Reading) -> Found:
 def place_lives(reading: Reading) -> Found:
     """Action lines in which the place itself does something, nobody of the cast being their subject; 0..1 of action lines."""
     rows = []
-    listed = words("senses") | words("physical")
+    listed = stems("senses") | stems("physical")
     for line in reading.actions:
         if not line.words:
             continue
@@ -210,7 +210,7 @@ def place_lives(reading: Reading) -> Found:
         rows.append(
             (
                 line,
-                0.0 if about_people else float(any(word in listed for word in line.words)),
+                0.0 if about_people else float(any(reading.stem(word) in listed for word in line.words)),
                 "lets the place act",
                 "",
             )
