@@ -24,14 +24,24 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seeds", type=int, default=20)
     seeds = parser.parse_args(arguments).seeds
     writer = EmbeddedWriter()
-    bibles = {name: load_sample(name) for name in sample_names()} | {p.stem: load_bible(p) for p in sorted(BIBLES.iterdir())}
+    bibles = {name: load_sample(name) for name in sample_names()} | {
+        p.stem: load_bible(p) for p in sorted(BIBLES.iterdir())
+    }
     found: list[float] = []
     for name, bible in bibles.items():
-        scores = [score(take.episode, bible).overall or 0.0 for seed in range(seeds) for take in season(writer, bible, seed=seed, episodes=2)]
-        print(f"{name:16} n {len(scores):3}  mean {statistics.fmean(scores):.2f}  least {min(scores):.2f}  most {max(scores):.2f}")
+        scores = [
+            score(take.episode, bible).overall or 0.0
+            for seed in range(seeds)
+            for take in season(writer, bible, seed=seed, episodes=2)
+        ]
+        print(
+            f"{name:16} n {len(scores):3}  mean {statistics.fmean(scores):.2f}  least {min(scores):.2f}  most {max(scores):.2f}"
+        )
         found += scores
     cuts = statistics.quantiles(found, n=20)
-    print(f"scorer {shipped().version}, n {len(found)}: 5th percentile {cuts[0]:.2f} (least), 25th {cuts[4]:.2f} (good), 50th {cuts[9]:.2f} (fine)")
+    print(
+        f"scorer {shipped().version}, n {len(found)}: 5th percentile {cuts[0]:.2f} (least), 25th {cuts[4]:.2f} (good), 50th {cuts[9]:.2f} (fine)"
+    )
     return 0
 
 

@@ -19,13 +19,17 @@ import typer
 from pydantic import ValidationError
 
 from cinegen_core.opening import has_screen
+from cinegen_core.opinions import OpinionError, ask_server, sentence_model
 from cinegen_core.report import scorecard_text
+from cinegen_core.scorer import Scorecard
 from cinegen_core.scorer import score as score_script
+from cinegen_core.scorer.beside import ask_a_model, coherence_by_meaning, with_beside
 from cinegen_core.settings import Settings, SettingsError
 from cinegen_core.story import Episode, EpisodeRequest, Policy, StoryBible
 from cinegen_core.story.errors import StoryError
 from cinegen_core.story.formats import read_script, to_fdx, to_fountain, to_json, to_text
 from cinegen_core.story.load import load_bible, load_sample, load_state, sample_names
+from cinegen_core.story.script import Script
 from cinegen_core.story.source import read_text
 from cinegen_core.studio import TIER_WORDS, Studio, from_tier
 from cinegen_core.tiers.model import Generation
@@ -157,15 +161,42 @@ def score(
         str | None, typer.Option(help="The series' bible: a file, or the name of a sample.")
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="The whole scorecard as JSON.")] = False,
+    judge: Annotated[
+        bool,
+        typer.Option(
+            "--judge", help="Beside the score, the marks of a language model (CINEGEN_MODEL). Beta."
+        ),
+    ] = False,
+    embeddings: Annotated[
+        bool,
+        typer.Option(
+            "--embeddings", help="Beside the score, coherence by a sentence model on this computer."
+        ),
+    ] = False,
 ) -> None:
     """Score a script: seven dimensions of 0 to 10, with the lines that helped and hurt.
 
     Exit code 1 where the file cannot be judged: it is no screenplay, or too short.
     """
-    card = score_script(read_script(read_text(script), name=str(script)), _bible(bible) if bible else None)
+    shown = read_script(read_text(script), name=str(script))
+    card = score_script(shown, _bible(bible) if bible else None)
+    if card.overall is not None and (judge or embeddings):
+        try:
+            card = _with_opinions(card, shown, judge=judge, embeddings=embeddings)
+        except OpinionError as error:
+            _usage(str(error))
     typer.echo(card.model_dump_json(indent=2) if json else scorecard_text(card))
     if card.overall is None:
         raise typer.Exit(1)
+
+
+def _with_opinions(card: Scorecard, script: Script, *, judge: bool, embeddings: bool) -> Scorecard:
+    if embeddings:
+        card = with_beside(card, coherence_by_meaning(script, sentence_model()))
+    if judge:
+        ask, model = ask_server(os.environ)
+        card = with_beside(card, asyncio.run(ask_a_model(script, ask, name=f"the model {model}")))
+    return card
 
 
 @bible_app.command()

@@ -29,14 +29,10 @@ def scorecard_text(card: Scorecard) -> str:
         if dimension.suggestion:
             lines += _wrapped("  > ", dimension.suggestion)
         blocks.append("\n".join(lines))
-    blocks += [
-        line
-        for beside in card.beside
-        for line in _wrapped(
-            "",
-            f"Beside it, {beside.name}: {'no answer' if beside.score is None else beside.score} ({beside.scale}).",
-        )
-    ]
+    for beside in card.beside:
+        value = "no answer" if beside.score is None else f"{beside.score:g}"
+        lines = _wrapped("", f"Beside the score, {beside.name}: {value} ({beside.scale}).")
+        blocks.append("\n".join([*lines, *(line for note in beside.notes for line in _wrapped("  ", note))]))
     if card.notes:
         blocks.append("\n".join(line for note in card.notes for line in _wrapped("", note)))
     return "\n\n".join(blocks)

@@ -155,6 +155,8 @@ def randomise_names(script: Script, rng: random.Random, other: Script) -> Script
 def repeat_first_third(script: Script, rng: random.Random, other: Script) -> Script:
     """The first third of the lines stands a second time, after the last scene's own."""
     lines = [(i, e) for i, s in enumerate(script.scenes) for e in s.elements]
+    if not lines:
+        return script
     again = [e for _, e in lines[: max(1, len(lines) // 3)]]
     scenes = [(s.slugline, list(s.elements)) for s in script.scenes]
     scenes[-1][1].extend(again)
@@ -220,6 +222,8 @@ _SMALL_TALK = (
 
 def append_filler(script: Script, rng: random.Random, other: Script) -> Script:
     """A dozen lines of nothing at the end of the last scene."""
+    if not script.scenes:
+        return script
     cues = list(
         dict.fromkeys(e.speaker for s in script.scenes for e in s.elements if isinstance(e, Dialogue))
     )[:2] or ["MAN"]
