@@ -2,6 +2,8 @@
 # make test     sets everything up and runs every check
 # make check    lint, format and types alone; `make format` also mends the layout
 # make quality  measures the embedded writer at full size (takes long; prints a table, writes benchmarks/QUALITY.md)
+# make scorer-report  shows what the scorer keeps of its promises (two minutes; writes benchmarks/SCORER.md)
+# make profiles       measures the embedded writer on the scorer's scale, for cinegen_core/tiers/profiles.toml
 
 PYTHON ?= python3
 VENV := .venv
@@ -9,7 +11,7 @@ BIN := $(VENV)/bin
 PORT ?= 8501
 
 .DEFAULT_GOAL := studio
-.PHONY: studio test check quality lint format types pytest clean
+.PHONY: studio test check quality scorer-report profiles lint format types pytest clean
 
 studio: $(VENV)/installed
 	$(BIN)/cinegen studio --port $(PORT)
@@ -24,6 +26,13 @@ check: $(VENV)/installed
 SEEDS ?= 200
 quality: $(VENV)/installed
 	$(BIN)/python -m benchmarks.quality --seeds $(SEEDS) --out benchmarks/QUALITY.md
+
+# The rated stories are read from CINEGEN_RATED_DATA; without it their part is left out.
+scorer-report: $(VENV)/installed
+	$(BIN)/python -m benchmarks.scorer --out benchmarks/SCORER.md
+
+profiles: $(VENV)/installed
+	$(BIN)/python -m benchmarks.profiles
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check

@@ -141,11 +141,15 @@ def turns_on_a_word(reading: Reading) -> Found:
 
 
 def comes_back(reading: Reading) -> Found:
-    """Runners: an uncommon word or number said in one scene and used again in another, by another line of speech, for each 100 spoken words."""
+    """Runners: an uncommon word, or somebody who is not there, spoken of in one scene and again in another; for each 100 spoken words."""
     spoken_at: dict[str, list[Line]] = {}
-    for line in reading.speeches:
-        for word in line.content:
-            if word in reading.places_of:
+    for scene in reading.scenes:
+        here = {line.speaker for line in scene.speeches}
+        for line in scene.speeches:
+            for word in (
+                *(word for word in line.content if word in reading.places_of),
+                *(line.people - here),
+            ):
                 spoken_at.setdefault(word, []).append(line)
     total = sum(len(line.words) for line in reading.speeches)
     findings = []
