@@ -56,3 +56,13 @@ def test_any_accepted_bible_makes_an_episode(
     )
     assert len({choice.label for choice in episode.choices}) == 3
     assert from_fountain(to_fountain(episode)).scenes
+
+
+def test_one_name_may_be_the_beginning_of_another(embedded: EmbeddedWriter) -> None:
+    people = [{"name": name, "want": "the key"} for name in ("Ann Lee", "Ann", "Lee")]
+    bible = StoryBible.model_validate({"title": "Two", "premise": "A key is missing.", "characters": people})
+    for seed in range(6):
+        episode = take(embedded, EpisodeRequest(bible=bible, seed=seed)).episode
+        assert {
+            line.speaker for scene in episode.scenes for line in scene.elements if line.kind == "dialogue"
+        } <= set(bible.cues())

@@ -5,11 +5,12 @@ Written by hand (`cards` in a bible, see FORMAT.md) or derived from free text (`
 
 from __future__ import annotations
 
+from itertools import chain, count
 from typing import Any, Literal
 
 from pydantic import ConfigDict, Field, ValidationError
 
-from cinegen_core.story import StoryBible
+from cinegen_core.story import Character, StoryBible
 from cinegen_core.story.bible import Subject, Text, Texts
 from cinegen_core.story.model import Noun
 from cinegen_core.writers.embedded.notation import NotationError, Script, parse
@@ -147,14 +148,21 @@ def key_of(name: str) -> str:
     return "".join(ch for ch in name.casefold() if ch.isalnum()) or "someone"
 
 
+def short_names(bible: StoryBible) -> dict[str, Character]:
+    """Everybody by a short name of their own: of those who share one, the first has it, and the others their whole name, or
+    that with a number where it is somebody's already (Ann after Ann Lee)."""
+    taken: dict[str, Character] = {}
+    for character in bible.characters:
+        full = key_of(character.name)
+        candidates = chain((key_of(character.short), full), (f"{full}{number}" for number in count(2)))
+        taken[next(key for key in candidates if key not in taken)] = character
+    return taken
+
+
 def people_of(bible: StoryBible, cast: dict[str, CastCard]) -> dict[str, Person]:
     """The cast by short name. Raises `CardError` for a short name that no character of the bible has."""
     people = {}
-    taken = {}
-    for character in bible.characters:
-        key = key_of(character.short)
-        key = key if key not in taken else key_of(character.name)
-        taken[key] = character
+    taken = short_names(bible)
     for key, card in cast.items():
         if key not in taken:
             raise CardError(

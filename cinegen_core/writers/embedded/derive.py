@@ -21,6 +21,7 @@ from cinegen_core.writers.embedded.cards import (
     Series,
     key_of,
     people_of,
+    short_names,
 )
 from cinegen_core.writers.embedded.grammar import forms, predicate, sentence
 from cinegen_core.writers.embedded.notation import Script
@@ -262,11 +263,8 @@ def derive_series(bible: StoryBible, library: Script) -> Series:
     """A playable series from any bible. Never fails for a bible that was accepted."""
     stock = _Stock(library)
     cast = {}
-    keys: dict[str, Character] = {}
-    for character in bible.characters:
-        key = key_of(character.short)
-        key = key if key not in keys else key_of(character.name)
-        keys[key] = character
+    keys = short_names(bible)
+    for key, character in keys.items():
         manner = manner_of(character.voice)
         cast[key] = CastCard(
             register=manner,
