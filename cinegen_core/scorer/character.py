@@ -30,6 +30,9 @@ _TIES = re.compile(
     r"grandfather|boy|girl)|my (?:mother|father|mum|dad|sister|brother|wife|husband|son|daughter|nan|aunt|uncle|grandmother|grandfather|boy|girl)|mum|mam|dad|dada|mama|papa|love|pet|darling|"
     r"dear|old (?:man|friend)|friend|again|back then|born|married|buried|grew up|at school|for you|about you|of you)\b"
 )
+FULL_TALK = 40
+"""Speeches that an episode of five minutes has at least."""
+
 SMALL_PART = 3
 """Speeches of somebody who need not stand in the bible: a waiter, a voice on the line."""
 
@@ -188,7 +191,8 @@ def stem_of(reading: Reading, raw: str) -> str:
 
 
 def deeds(reading: Reading) -> Found:
-    """What people are seen to do with things: action lines that name somebody and hold a thing or a deed, for each speech."""
+    """What people are seen to do with things: action lines that name somebody and hold a thing or a deed, for each speech, of which
+    at least forty are counted: two gestures in a fragment are not a character."""
     if len(reading.speeches) < 4:
         return NOTHING
     things = stems("physical")
@@ -200,7 +204,9 @@ def deeds(reading: Reading) -> Found:
             if held:
                 findings.append(Finding(line, "shows somebody by what they do", min(1.0, 0.4 + 0.2 * held)))
     return Found(
-        sum(f.weight for f in findings) / len(reading.speeches), len(reading.actions), tuple(findings)
+        sum(f.weight for f in findings) / max(FULL_TALK, len(reading.speeches)),
+        len(reading.actions),
+        tuple(findings),
     )
 
 
