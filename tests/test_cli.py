@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -150,3 +151,38 @@ def test_a_setting_that_makes_no_sense_is_named(cinegen: Cinegen, monkeypatch: p
     monkeypatch.setenv("CINEGEN_BUDGET_SECONDS", "soon")
     ran = cinegen("engines")
     assert (ran.code, "CINEGEN_BUDGET_SECONDS is 'soon'" in ran.err) == (2, True)
+
+
+def test_a_script_is_scored_in_words_a_writer_understands(cinegen: Cinegen, tmp_path: Path) -> None:
+    for ending in (".fountain", ".fdx", ".json"):
+        assert cinegen("write", "slack_water", "--seed", "5", "--out", tmp_path / f"e{ending}").code == 0
+    ran = cinegen("score", tmp_path / "e.fountain", "--bible", "slack_water")
+    assert ran.code == 0
+    for words in ("Overall ", "Character depth", "Choice quality", "  + ", "  - ", "  > "):
+        assert words in ran.out
+    cards = [
+        json.loads(cinegen("score", tmp_path / f"e{e}", "--bible", "slack_water", "--json").out)
+        for e in (".fountain", ".fdx", ".json")
+    ]
+    assert cards[0] == cards[1] == cards[2]
+    assert {"overall", "dimensions", "scorer_version"} <= cards[0].keys()
+    assert set(cards[0]["dimensions"]) == {
+        "character",
+        "dialogue",
+        "structure",
+        "world",
+        "genre",
+        "choices",
+        "cinematic",
+    }
+
+
+def test_what_cannot_be_scored_is_told_so(cinegen: Cinegen, tmp_path: Path) -> None:
+    letter = tmp_path / "letter.txt"
+    letter.write_text("Dear Anna,\n\nthe room is booked for ten.\n\nYours, Ben\n" * 9, encoding="utf-8")
+    ran = cinegen("score", letter)
+    assert (ran.code, "This is not a screenplay" in ran.out) == (1, True)
+    card = json.loads(cinegen("score", letter, "--json").out)
+    assert card["overall"] is None
+    assert card["reason"]
+    assert cinegen("score", tmp_path / "nothing.fountain").code == 1

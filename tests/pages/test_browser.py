@@ -80,6 +80,14 @@ def test_from_the_first_visit_to_the_second_episode(page: Page, address: str, tm
     expect(page.get_by_text("You chose: ")).to_be_visible()
     assert script.inner_text() != first
 
+    card = page.locator(".card")
+    card.get_by_text("Dialogue quality").click()
+    line = card.locator("details[open] a").first
+    target = page.locator(line.get_attribute("href") or "")
+    line.click()
+    expect(target).to_be_in_viewport()
+    assert script.locator(f"[id='{target.get_attribute('id')}']").count() == 1
+
     with page.expect_download() as started:
         page.get_by_role("button", name="Fountain").click()
     file = tmp_path / started.value.suggested_filename

@@ -10,7 +10,14 @@ from starlette.testclient import TestClient
 from streamlit.testing.v1 import AppTest
 
 import studio_app
+from cinegen_core.analysis.episodes import take
+from cinegen_core.scorer import score
+from cinegen_core.story import Episode, EpisodeRequest
+from cinegen_core.story.formats import read_script, to_text
+from cinegen_core.story.load import load_sample
 from cinegen_core.studio import Studio
+from cinegen_core.writers.embedded import EmbeddedWriter
+from pages.script_view import scorecard_html
 from tests.builders import SMALLEST_BIBLE, a_bible, a_request
 from tests.fakes import FakeWriter, StuckWriter
 
@@ -188,3 +195,24 @@ def test_the_server_can_be_run_by_any_asgi_server(studio: Studio) -> None:
     with TestClient(studio_app.app) as client:
         answer = client.get("/")
     assert (answer.status_code, "<html" in answer.text) == (200, True)
+
+
+def test_the_scorecard_is_shown_with_the_lines_that_earned_it_and_text_in_it_is_only_text(
+    studio: Studio,
+) -> None:
+    shown_card = scorecard_html(
+        score(
+            read_script(to_text(take_of_sample()).replace("the", "the <b>bold</b>")),
+            load_sample("slack_water"),
+        )
+    )
+    assert "of 10" in shown_card
+    assert 'href="#line-' in shown_card
+    assert "<b>bold</b>" not in shown_card
+    assert "&lt;b&gt;bold" in shown_card
+    card = score(read_script("INT. HALL - DAY\n\nRain.\n\nANNA\nNo.\n\nBEN\nYes.\n"))
+    assert "No score." in scorecard_html(card)
+
+
+def take_of_sample() -> Episode:
+    return take(EmbeddedWriter(), EpisodeRequest(bible=load_sample("slack_water"), seed=2)).episode
