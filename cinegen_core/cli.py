@@ -322,11 +322,10 @@ def _say(generation: Generation, name: str = "") -> None:
     """One line for people: which tier and writer answered, and why."""
     why = " ".join(generation.notices)
     card = generation.scorecard
-    scored = (
-        f" Scored {card.overall:.1f} of 10 ({card.quality_class})."
-        if card and card.overall is not None
-        else ""
-    )
+    accepted = generation.winner is not None and generation.winner.outcome == "accepted"
+    scored = ""
+    if accepted and card is not None and card.overall is not None:
+        scored = f" Scored {card.overall:.1f} of 10 ({card.quality_class})."
     if not why:
         shown = [run for run in generation.engines if run.realisation and run.realisation.score >= 0.5]
         why = (

@@ -236,6 +236,8 @@ def _why_not(attempt: Attempt) -> str:
         return f"it failed ({message or kind})"
     if attempt.outcome == "below_threshold":
         return f"that attempt {reason}"
+    if attempt.outcome == "accepted":
+        return f"that attempt {reason}, less than this one"
     return f"it {reason}" if attempt.outcome == "timed_out" else reason
 
 

@@ -203,8 +203,10 @@ def deeds(reading: Reading) -> Found:
             held = sum(reading.stem(word) in things for word in line.words)
             if held:
                 findings.append(Finding(line, "shows somebody by what they do", min(1.0, 0.4 + 0.2 * held)))
+            elif line.people:
+                findings.append(Finding(line, "names somebody and gives them nothing to do", -0.4))
     return Found(
-        sum(f.weight for f in findings) / max(FULL_TALK, len(reading.speeches)),
+        sum(f.weight for f in findings if f.weight > 0) / max(FULL_TALK, len(reading.speeches)),
         len(reading.actions),
         tuple(findings),
     )

@@ -10,6 +10,9 @@ from cinegen_core.scorer.measure import NOTHING, Finding, Found, Measure, share
 from cinegen_core.scorer.reading import ChoiceReading, Line, Reading
 from cinegen_core.scorer.words import stems, words
 
+OWN_THINGS = 5
+"""Things and people of its own that a choice should touch, its cost included."""
+
 _NOT_A_START = frozenset(
     "the a an it he she they i we you there this that his her their my your maybe perhaps".split()
 )
@@ -72,7 +75,12 @@ def different_worlds(reading: Reading) -> Found:
         for word in group:
             counts[word] = counts.get(word, 0) + 1
     once = sum(1 for count in counts.values() if count == 1)
-    return Found(min(8.0, once / len(reading.choices)), len(reading.choices) * 4)
+    findings = [
+        Finding(choice.label, "touches little that the other choices do not", -0.6)
+        for choice, group in zip(reading.choices, touched, strict=True)
+        if sum(counts[word] == 1 for word in group) < OWN_THINGS
+    ]
+    return Found(min(8.0, once / len(reading.choices)), len(reading.choices) * 4, tuple(findings))
 
 
 def anchored(reading: Reading) -> Found:

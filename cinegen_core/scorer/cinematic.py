@@ -86,6 +86,8 @@ def shown(reading: Reading) -> Found:
         hits += here
         if here >= 2:
             findings.append(Finding(line, "can be seen and heard", min(1.0, 0.2 * here)))
+        elif not here and len(line.words) >= 4:
+            findings.append(Finding(line, "has nothing in it to see, hear or hold", -0.5))
     return Found(10 * hits / total, len(reading.actions), tuple(findings))
 
 

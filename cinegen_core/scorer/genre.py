@@ -74,12 +74,21 @@ def in_every_scene(reading: Reading) -> Found:
     scenes = [scene for scene in reading.scenes if scene.lines]
     if len(scenes) < 2:
         return NOTHING
-    values = []
+    values, findings = [], []
     for genre in of(reading):
-        for lines in _signs(reading, genre).values():
+        for name, lines in _signs(reading, genre).items():
             have = {line.scene for line in lines}
             values.append(len(have) / len(scenes))
-    return Found(statistics.fmean(values), len(scenes) * 3)
+            findings += [
+                Finding(
+                    scene.lines[0],
+                    f"begins a scene with nothing of {genre.name.replace('_', ' ')}'s {name}",
+                    -0.4,
+                )
+                for scene in scenes
+                if scene.number not in have
+            ]
+    return Found(statistics.fmean(values), len(scenes) * 3, tuple(findings))
 
 
 def not_given_away(reading: Reading) -> Found:

@@ -160,18 +160,20 @@ def _dimension(
 def _measured(measure: Measure, found: Found, worth: Worth, whole: float) -> MeasureScore:
     part = 10 * (worth.weight / whole if worth.gate is None else 1 - worth.gate)
     spread = max(4.0, found.seen / 4)
-    rows = sorted(found.findings, key=lambda f: (-abs(f.weight), f.line.place, f.line.number))[:EVIDENCE_KEPT]
-    evidence = tuple(
+    earned = 0.0 if found.raw is None else worth.value(found.raw)
+    evidence = [
         Evidence(
             scene=f.line.scene,
             line=f.line.number,
             text=f.text or f.line.text,
             what=f.what,
             measure=measure.name,
-            points=round(f.weight * part / spread, 3),
+            # What a measure did not earn, no line earned; what it did not cost, none cost.
+            points=round(f.weight * part / spread * (earned if f.weight > 0 else 1 - earned), 3),
         )
-        for f in rows
-    )
+        for f in found.findings
+    ]
+    evidence.sort(key=lambda e: (-abs(e.points), e.scene == 0, e.scene, e.line))
     value = None if found.raw is None else round(worth.value(found.raw), 4)
     raw = None if found.raw is None else round(found.raw, 4)
     return MeasureScore(
@@ -180,7 +182,7 @@ def _measured(measure: Measure, found: Found, worth: Worth, whole: float) -> Mea
         value=value,
         weight=worth.weight,
         gate=worth.gate is not None,
-        evidence=evidence,
+        evidence=tuple(evidence[:EVIDENCE_KEPT]),
     )
 
 

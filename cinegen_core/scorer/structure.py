@@ -37,6 +37,10 @@ def pays_off(reading: Reading) -> Found:
             (reading.lines[place] for place in places if reading.lines[place].scene != first.scene), None
         )
         if again is None and not (word in ending and first.scene < len(reading.scenes)):
+            if len(places) >= 2 and first.scene < len(reading.scenes):
+                findings.append(
+                    Finding(first, f"makes something of '{word}', and nothing comes of it later", -0.4)
+                )
             continue
         weight = min(3, len(places) + (word in ending) - 1)
         value += weight

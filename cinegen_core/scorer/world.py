@@ -104,7 +104,8 @@ def particulars(reading: Reading) -> Found:
             and reading.key(shown) not in reading.people
         ]
         exact = bool(names) or any(word[0].isdigit() or word in _EXACT for word in line.words)
-        rows.append((line, float(exact), "is particular: a name, a number, an hour", ""))
+        general = "could stand anywhere: it has no name, number or hour" if len(line.words) >= 9 else ""
+        rows.append((line, float(exact), "is particular: a name, a number, an hour", general))
     return share(rows) if len(rows) >= 5 else NOTHING
 
 
