@@ -32,23 +32,6 @@ MEASURES: Mapping[str, Callable[[Reading], Found]] = {
 }  # fmt: skip
 """Those that look at lines of description and need nobody to speak."""
 
-STYLE = (
-    "words per sentence",
-    "its spread",
-    "letters per word",
-    "type-token ratio",
-    "commas",
-    "questions",
-    "exclamations",
-    "quotation marks",
-    "dialogue share",
-    "first person",
-    "past tense",
-    "adverbs",
-    "long words",
-    "paragraphs",
-)
-
 
 @dataclass(frozen=True)
 class Story:
@@ -140,7 +123,7 @@ def measured(text: str) -> list[float]:
 
 
 def style(text: str) -> list[float]:
-    """Generic stylistic features, in the order of `STYLE`."""
+    """Generic stylistic features: sentences, letters, variety, marks, dialogue, person, tense, adverbs, long words, paragraphs."""
     row = re.findall(r"[A-Za-z']+", text.casefold()) or ["x"]
     lengths = [len(s.split()) for s in re.split(r"[.!?]+", text) if s.split()] or [1]
     count = len(row)

@@ -199,10 +199,6 @@ def _apart(left: Sequence[tuple[float, ...]], right: Sequence[tuple[float, ...]]
 _DIGIT = re.compile(
     r"\d|\b(?:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|twenty|thirty|forty|fifty|sixty|hundred|half|quarter|percent|o'clock)\b"
 )
-_SHORTENED = re.compile(r"\b\w+(?:n't|'(?:m|re|ve|ll|d))\b|\b(?:it|that|what|there|he|she)'s\b")
-_IN_FULL = re.compile(
-    r"\b(?:(?:do|does|did|is|are|was|were|have|has|had|could|would|should|will) not|cannot|i am|i have|i will|i would|you are|it is|that is|there is|he is|she is|they are|we are)\b"
-)
 
 Trait = tuple[str, Callable[[Line], float], float]
 
@@ -232,11 +228,11 @@ def _traits(voice: str) -> list[Trait]:
     )
     if full:
         rows += [
-            ("speaks in full forms", _has(_SHORTENED), -1.0),
-            ("speaks in full forms", _has(_IN_FULL), 1.0),
+            ("speaks in full forms", _has(_CONTRACTED), -1.0),
+            ("speaks in full forms", _has(_FULL), 1.0),
         ]
     elif re.search(r"contract(?:ions|ed)|slang|chatty|teenage|ain't", folded):
-        rows.append(("shortens", _has(_SHORTENED), 1.0))
+        rows.append(("shortens", _has(_CONTRACTED), 1.0))
     if re.search(
         r"\b(?:short|clipped|terse|few words|few plain words|fragments|tiny|brief|two to|laconic|single words|blunt)\b",
         folded,

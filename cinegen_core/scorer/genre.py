@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-import re
 import statistics
-from itertools import pairwise
 
 from cinegen_core.scorer.measure import NOTHING, Finding, Found, Measure, share
 from cinegen_core.scorer.reading import Line, Reading
@@ -13,9 +11,6 @@ from cinegen_core.scorer.words import Genre, genres, stems
 
 _SETUP = 9
 _PUNCH = 7
-_SOLUTION = re.compile(
-    r"\b(?:it was|it's|it is|that's|there's|you're|he's|she's|they're|is|was|i|he|she|they|you) (?:\w+ ){0,4}"
-)
 
 
 def of(reading: Reading) -> tuple[Genre, ...]:
@@ -203,10 +198,6 @@ def surprises(reading: Reading) -> Found:
             )
         )
     return share(rows) if len(rows) >= 4 else NOTHING
-
-
-def dialogue_pairs(reading: Reading) -> list[tuple[Line, Line]]:
-    return [(a, b) for scene in reading.scenes for a, b in pairwise(scene.speeches)]
 
 
 MEASURES = (

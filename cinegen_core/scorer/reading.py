@@ -28,7 +28,6 @@ _DETERMINERS = frozenset(
     ["a", "an", "the", "his", "her", "their", "my", "your", "our", "its", "this", "that", "these", "those"]
 )
 _INDEFINITE = frozenset(["a", "an", "another", "some", "two", "three", "four", "five", "six"])
-_DEFINITE = frozenset(["the", "his", "her", "their", "my", "your", "our", "its", "that", "those"])
 
 
 REPEATED = 5
@@ -356,17 +355,3 @@ def _common_stems() -> frozenset[str]:
 def fold(cue: str) -> str:
     """A cue as it is compared."""
     return " ".join(cue.translate(_QUOTES).casefold().split())
-
-
-def in_list(line: Line, name: str) -> list[str]:
-    """The words of a line that stand in a word list, in order."""
-    listed = words(name)
-    return [word for word in line.words if word in listed]
-
-
-def indefinite(word: str) -> bool:
-    return word in _INDEFINITE
-
-
-def definite(word: str) -> bool:
-    return word in _DEFINITE

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from cinegen_core.scorer.measure import NOTHING, Finding, Found, Measure, share
 from cinegen_core.scorer.reading import Line, Reading
@@ -46,46 +46,31 @@ def places(reading: Reading) -> Found:
     return share(rows)
 
 
-def senses(reading: Reading) -> Found:
-    """Different words of sound, smell, touch, taste and light in the action, for each 100 words of the script."""
-    listed = stems("senses")
+def _different(
+    reading: Reading, lines: Sequence[Line], listed: frozenset[str], least: int, words: str, unit: float
+) -> Found:
+    """Different words of a list for each 100 words of the script; a line with `least` new ones is evidence."""
+    if len(reading.lines) < 5:
+        return NOTHING
     seen: set[str] = set()
     findings = []
-    for line in reading.actions:
-        new = {stem for word in line.words if (stem := reading.stem(word)) in listed} - seen
-        if new:
-            findings.append(
-                Finding(
-                    line,
-                    f"can be heard, felt or smelled ({', '.join(sorted(new)[:3])})",
-                    min(1.0, 0.4 + 0.2 * len(new)),
-                )
-            )
+    for line in lines:
+        new = {found for word in line.words if (found := reading.stem(word)) in listed} - seen
+        if len(new) >= least:
+            shown = ", ".join(sorted(new)[:3])
+            findings.append(Finding(line, f"{words} ({shown})", min(1.0, unit * len(new))))
         seen |= new
-    return (
-        Found(100 * len(seen) / reading.length, len(reading.lines), tuple(findings))
-        if len(reading.lines) >= 5
-        else NOTHING
-    )
+    return Found(100 * len(seen) / reading.length, len(reading.lines), tuple(findings))
+
+
+def senses(reading: Reading) -> Found:
+    """Different words of sound, smell, touch, taste and light in the action, for each 100 words of the script."""
+    return _different(reading, reading.actions, stems("senses"), 1, "can be heard, felt or smelled", 0.5)
 
 
 def things(reading: Reading) -> Found:
     """Different things that can be held or seen, in any line, for each 100 words of the script."""
-    listed = stems("physical")
-    seen: set[str] = set()
-    findings = []
-    for line in reading.lines:
-        new = {stem for word in line.words if (stem := reading.stem(word)) in listed} - seen
-        if len(new) >= 2:
-            findings.append(
-                Finding(line, f"has things in it ({', '.join(sorted(new)[:3])})", min(1.0, 0.25 * len(new)))
-            )
-        seen |= new
-    return (
-        Found(100 * len(seen) / reading.length, len(reading.lines), tuple(findings))
-        if len(reading.lines) >= 5
-        else NOTHING
-    )
+    return _different(reading, reading.lines, stems("physical"), 2, "has things in it", 0.25)
 
 
 def particulars(reading: Reading) -> Found:
