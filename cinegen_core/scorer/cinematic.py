@@ -128,7 +128,7 @@ def images_return(reading: Reading) -> Found:
         for word in sorted(line.content & reading.places_of.keys()):
             if word in first and first[word] != line.scene and word not in counted:
                 counted.add(word)
-                findings.append(Finding(line, f"shows '{word}' again", 0.5))
+                findings.append(Finding(line, f"shows '{reading.as_said(line, word)}' again", 0.5))
             first.setdefault(word, line.scene)
     total = sum(len(line.words) for line in reading.actions)
     return (

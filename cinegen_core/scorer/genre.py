@@ -104,7 +104,7 @@ def not_given_away(reading: Reading) -> Found:
                 findings.append(
                     Finding(
                         line,
-                        f"names what {genre.name.replace('_', ' ')} should keep back ('{min(named)}')",
+                        f"names what {genre.name.replace('_', ' ')} should keep back ('{reading.as_said(line, min(named))}')",
                         -1.0,
                     )
                 )
@@ -125,7 +125,7 @@ def no_other_mood(reading: Reading) -> Found:
                 findings.append(
                     Finding(
                         line,
-                        f"belongs to another mood than {genre.name.replace('_', ' ')} ('{min(wrong)}')",
+                        f"belongs to another mood than {genre.name.replace('_', ' ')} ('{reading.as_said(line, min(wrong))}')",
                         -1.0,
                     )
                 )
@@ -160,7 +160,7 @@ def comes_back(reading: Reading) -> Found:
     for word, lines in sorted(spoken_at.items()):
         again = next((line for line in lines if line.scene != lines[0].scene), None)
         if again is not None:
-            findings.append(Finding(again, f"comes back to '{word}'", 0.5))
+            findings.append(Finding(again, f"comes back to '{reading.as_said(again, word)}'", 0.5))
     return (
         Found(100 * len(findings) / max(200, total), len(reading.speeches), tuple(findings))
         if len(reading.scenes) > 1 and len(reading.speeches) >= 12

@@ -13,10 +13,10 @@ from functools import cached_property
 from itertools import pairwise
 
 from cinegen_core.scorer.grammar import fault
-from cinegen_core.scorer.words import stems, words
+from cinegen_core.scorer.words import base, stems, words
 from cinegen_core.story import Character, Dialogue, StoryBible
 from cinegen_core.story.script import Script
-from cinegen_core.story.words import STOP, stem
+from cinegen_core.story.words import STOP
 
 WORD = re.compile(r"\d+(?:[.:,]\d+)*|[^\W\d_]+(?:['-][^\W\d_]+)*")
 _SENTENCE_END = re.compile(r"(?<=[.?!\u2026])[\"'\u201d\u2019)]*\s+")
@@ -133,8 +133,12 @@ class Reading:
     def stem(self, word: str) -> str:
         found = self._stems.get(word)
         if found is None:
-            found = self._stems[word] = stem(word)
+            found = self._stems[word] = base(word)
         return found
+
+    def as_said(self, line: Line, word: str) -> str:
+        """A word that is compared as `word`, as this line has it."""
+        return next((said for said in line.words if self.stem(said) == word), word)
 
     def _names(self) -> dict[str, str]:
         """Every word by which a person may be called, with the person's key; doubtful ones are left out."""

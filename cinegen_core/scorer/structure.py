@@ -39,14 +39,22 @@ def pays_off(reading: Reading) -> Found:
         if again is None and not (word in ending and first.scene < len(reading.scenes)):
             if len(places) >= 2 and first.scene < len(reading.scenes):
                 findings.append(
-                    Finding(first, f"makes something of '{word}', and nothing comes of it later", -0.4)
+                    Finding(
+                        first,
+                        f"makes something of '{reading.as_said(first, word)}', and nothing comes of it later",
+                        -0.4,
+                    )
                 )
             continue
         weight = min(3, len(places) + (word in ending) - 1)
         value += weight
         if again is not None:
             findings.append(
-                Finding(again, f"brings back '{word}' from scene {first.scene}", min(1.0, weight / 3))
+                Finding(
+                    again,
+                    f"brings back '{reading.as_said(again, word)}' from scene {first.scene}",
+                    min(1.0, weight / 3),
+                )
             )
     return Found(100 * value / reading.length, len(reading.lines), tuple(findings))
 
@@ -73,10 +81,16 @@ def planted_first(reading: Reading) -> Found:
         total += weight
         if indefinite:
             value += weight
-            findings.append(Finding(first, f"plants '{word}'", 0.3 * weight))
+            findings.append(Finding(first, f"plants '{reading.as_said(first, word)}'", 0.3 * weight))
         elif len(kinds) > 1:
             value -= weight
-            findings.append(Finding(first, f"speaks of 'the {word}' before there is one", -0.5 * weight))
+            findings.append(
+                Finding(
+                    first,
+                    f"speaks of 'the {reading.as_said(first, word)}' before there is one",
+                    -0.5 * weight,
+                )
+            )
     return Found(value / max(6, total), total, tuple(findings)) if len(reading.lines) >= 8 else NOTHING
 
 
@@ -127,7 +141,7 @@ def introduced(reading: Reading) -> Found:
                 reading.lines[place],
                 float(place <= first_named),
                 "",
-                f"says {who.upper()}'s full name when we know them already",
+                f"says {who.upper()}'s full name only after a shorter one",
             )
         )
     return share(rows) if rows else NOTHING
@@ -220,7 +234,13 @@ def holds_together(reading: Reading) -> Found:
             observed += sum(close)
             expected += len(close) * random_gap * (1 + 0.5 * (len(found) - 2))
             if close[0] >= 0.5:
-                findings.append(Finding(scene.lines[found[1]], f"stays with '{word}'", 0.3))
+                findings.append(
+                    Finding(
+                        scene.lines[found[1]],
+                        f"stays with '{reading.as_said(scene.lines[found[1]], word)}'",
+                        0.3,
+                    )
+                )
     return Found(observed / expected, int(expected * 6), tuple(findings)) if expected >= 1 else NOTHING
 
 
@@ -279,7 +299,9 @@ def ends_open(reading: Reading) -> Found:
         here = 0.0 if worn else 1.0 if things else 0.5 if line.people else 0.1
         value += here / len(tail)
         if things and not worn:
-            findings.append(Finding(line, f"ends on something that we know ('{things[0]}')", 0.5))
+            findings.append(
+                Finding(line, f"ends on something that we know ('{reading.as_said(line, things[0])}')", 0.5)
+            )
         elif here < 0.5:
             findings.append(Finding(line, "has nothing of this story in it, at the end", here - 0.7))
     asked = [line for line in tail if line.asks or "--" in line.text or len(line.words) <= 6]
@@ -379,15 +401,11 @@ def one_story(reading: Reading) -> Found:
     later = [who for who, lines in reading.by_speaker.items() if any(line.place >= cut for line in lines)]
     if len(planted) < 3 or not later:
         return NOTHING
-    findings = [
-        Finding(
-            reading.lines[next(p for p in reading.places_of[word] if p >= cut)],
-            f"is still about '{word}'",
-            0.4,
-        )
-        for word in sorted(kept)
-        if reading.places_of[word][-1] >= cut
-    ]
+    findings = []
+    for word in sorted(kept):
+        again = next((reading.lines[place] for place in reading.places_of[word] if place >= cut), None)
+        if again is not None:
+            findings.append(Finding(again, f"is still about '{reading.as_said(again, word)}'", 0.4))
     findings += [
         Finding(
             next(line for line in reading.by_speaker[who] if line.place >= cut),

@@ -28,6 +28,12 @@ class Genre:
     foreign: frozenset[str]
 
 
+def base(word: str) -> str:
+    """A word as the scorer compares it: its stem without a last e, so that a page and its pages are one thing."""
+    found = stem(word)
+    return found[:-1] if found.endswith("e") and len(found) > 3 else found
+
+
 def _text(name: str) -> str:
     return (files("cinegen_core.scorer") / name).read_text(encoding="utf-8")
 
@@ -53,7 +59,7 @@ def words(name: str) -> frozenset[str]:
 @cache
 def stems(name: str) -> frozenset[str]:
     """The words of a list as stems."""
-    return frozenset(stem(word) for word in words(name))
+    return frozenset(base(word) for word in words(name))
 
 
 @cache
@@ -75,7 +81,7 @@ def first_years() -> Mapping[str, int]:
         if not year.isdigit():
             raise WordListError(f"words/modern.txt: {row!r} does not begin with a year")
         for word in found:
-            years.setdefault(stem(word), int(year))
+            years.setdefault(base(word), int(year))
     return years
 
 
@@ -85,7 +91,7 @@ def genres() -> tuple[Genre, ...]:
     found: list[Genre] = []
     for name, table in tomllib.loads(_text("genres.toml")).items():
         groups = {
-            key: frozenset(stem(word) for word in value.split())
+            key: frozenset(base(word) for word in value.split())
             for key, value in table.items()
             if key not in ("named", "given_away", "given_away_phrases", "foreign")
         }
@@ -96,11 +102,11 @@ def genres() -> tuple[Genre, ...]:
                 name=name,
                 named=tuple(table["named"]),
                 groups=groups,
-                given_away=frozenset(stem(word) for word in table.get("given_away", "").split()),
+                given_away=frozenset(base(word) for word in table.get("given_away", "").split()),
                 given_away_phrases=re.compile(rf"\b(?:{'|'.join(table['given_away_phrases'])})\b")
                 if "given_away_phrases" in table
                 else None,
-                foreign=frozenset(stem(word) for word in table.get("foreign", "").split()),
+                foreign=frozenset(base(word) for word in table.get("foreign", "").split()),
             )
         )
     return tuple(found)

@@ -57,7 +57,7 @@ def _different(
     for line in lines:
         new = {found for word in line.words if (found := reading.stem(word)) in listed} - seen
         if len(new) >= least:
-            shown = ", ".join(sorted(new)[:3])
+            shown = ", ".join(reading.as_said(line, word) for word in sorted(new)[:3])
             findings.append(Finding(line, f"{words} ({shown})", min(1.0, unit * len(new))))
         seen |= new
     return Found(100 * len(seen) / reading.length, len(reading.lines), tuple(findings))
@@ -110,7 +110,11 @@ def own_words(reading: Reading) -> Found:
         and word not in stems("craft")
     }
     findings = [
-        Finding(reading.lines[at[1]], f"speaks of this world's own things ('{word}')", 0.4)
+        Finding(
+            reading.lines[at[1]],
+            f"speaks of this world's own things ('{reading.as_said(reading.lines[at[1]], word)}')",
+            0.4,
+        )
         for word, at in sorted(found.items(), key=lambda row: (-len(row[1]), row[0]))[:8]
     ]
     # A thing named over and over is one thing; the count is of different ones.
@@ -140,7 +144,9 @@ def from_the_bible(reading: Reading) -> Found:
         if new:
             findings.append(
                 Finding(
-                    line, f"is of this series' world ({', '.join(sorted(new)[:3])})", min(1.0, 0.3 * len(new))
+                    line,
+                    f"is of this series' world ({', '.join(reading.as_said(line, word) for word in sorted(new)[:3])})",
+                    min(1.0, 0.3 * len(new)),
                 )
             )
         used |= new
@@ -169,7 +175,13 @@ def in_its_time(reading: Reading) -> Found:
     for line in reading.lines:
         found = sorted(wrong(line))
         if found:
-            findings.append(Finding(line, f"has something that is not of this time ('{found[0]}')", -1.0))
+            findings.append(
+                Finding(
+                    line,
+                    f"has something that is not of this time ('{reading.as_said(line, found[0])}')",
+                    -1.0,
+                )
+            )
     return Found(len(findings) / max(1, len(reading.scenes)), len(reading.lines), tuple(findings))
 
 
