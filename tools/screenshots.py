@@ -25,7 +25,7 @@ def free_port() -> int:
 
 
 def take(page: Page, address: str, folder: Path, theme: str) -> None:
-    """The Generate page with an episode."""
+    """The Generate page with an episode, and its scorecard."""
     page.goto(address)
     page.get_by_role("combobox", name="Series").wait_for()
     page.get_by_role("combobox", name="Series").click()
@@ -34,6 +34,10 @@ def take(page: Page, address: str, folder: Path, theme: str) -> None:
     page.locator("article.script .cue").nth(11).wait_for()
     page.wait_for_timeout(800)
     page.screenshot(path=folder / f"generate_{theme}.png")
+    card = page.locator(".card")
+    for name in ("Dialogue quality", "Choice quality"):
+        card.get_by_text(name).click()
+    card.screenshot(path=folder / f"scorecard_{theme}.png")
 
 
 def main() -> int:

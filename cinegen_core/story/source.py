@@ -71,7 +71,9 @@ def read_text(path: Path, *, limit: int = MAX_BYTES) -> str:
 def decode(raw: bytes, name: str, *, limit: int = MAX_BYTES) -> str:
     """Text of bytes from a file or an upload. Raises `StoryError` as `read_text` does."""
     if len(raw) > limit:
-        fail(name, f"the file is larger than {limit:,} bytes", "Keep the bible to what the series needs.")
+        fail(
+            name, f"the file is larger than {limit:,} bytes", "No bible or script of a series needs as much."
+        )
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
