@@ -60,7 +60,7 @@ def test_the_order_of_readers_is_kept_and_the_distance_is_small() -> None:
 
 @pytest.mark.parametrize(("name", "least"), [("first", 0.9), ("second", 0.8)])
 def test_scripts_are_put_in_the_order_that_blind_readers_put_them_in(name: str, least: float) -> None:
-    """The second set was not looked at while the scale was set; .80 is asked of such a one."""
+    """The second set took no part in choosing measures and weights; .80 is asked of such a one."""
     scripts = json.loads((SHELF / "rated" / f"{name}.json").read_text(encoding="utf-8"))["scripts"]
     ours = [score(script(SHELF / "rated" / name / f"{key}.txt")).overall or 0 for key in scripts]
     readers = [entry["mean"]["overall"] for entry in scripts.values()]
