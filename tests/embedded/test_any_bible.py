@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -10,6 +11,7 @@ from cinegen_core.analysis.episodes import take
 from cinegen_core.story import Dialogue, EpisodeRequest, StoryBible
 from cinegen_core.story.formats import from_fountain, to_fountain
 from cinegen_core.writers.embedded import EmbeddedWriter
+from cinegen_core.writers.embedded.scribe import flatten
 
 _words = st.text(
     alphabet=st.characters(codec="utf-8", categories=("L", "N", "P", "Zs", "S")), min_size=1, max_size=60
@@ -66,3 +68,17 @@ def test_one_name_may_be_the_beginning_of_another(embedded: EmbeddedWriter) -> N
         assert {
             line.speaker for scene in episode.scenes for line in scene.elements if line.kind == "dialogue"
         } <= set(bible.cues())
+
+
+@pytest.mark.parametrize(
+    ("said", "flat"),
+    [
+        ("Was I ever your friend, or was I just handy?", "Was I ever your friend, or was I just handy?"),
+        ("Sit down, friend.", "Sit down."),
+        ("It's a sort of a joke.", "It is a joke."),
+        ("What kind of man asks?", "What kind of man asks?"),
+        ("I'm sort of busy.", "I am busy."),
+    ],
+)
+def test_a_speech_without_its_manner_is_still_a_sentence(said: str, flat: str) -> None:
+    assert flatten(said) == flat

@@ -90,9 +90,12 @@ _FLAT = (
         r"^(Well|Oh|Ah|Right|Now then|Now|Look|Listen|Aye|Yeah|No|Yes|Honest to God|So|And|But|Because|God)[,.!] (?=\S)",
         "",
     ),
-    (r",? (love|lass|darling|dear|pet|mate|skipper|sir|madam|miss|my dear|man|son|friend)(?=[.?!,])", ""),
+    # Only what a comma sets off is a form of address; "your friend." is what the sentence is about.
+    (r", (love|lass|darling|dear|pet|mate|skipper|sir|madam|miss|my dear|man|son|friend)(?=[.?!,])", ""),
     (r"\b(Yeah|Aye|Yep)\b", "Yes"),
-    (r"\b(sort of|kind of|like,|you know,|I mean,) ?", ""),
+    (r"\b(?:an? )?(?:sort|kind) of (?=an? )", ""),
+    (r"(?<!what )(?<!What )(?<!this )(?<!that )(?<!the )(?<!some )(?<!any )(?<!a )\b(?:sort|kind) of ", ""),
+    (r"\b(like,|you know,|I mean,) ?", ""),
     (r"!", "."),
 )
 
