@@ -39,7 +39,10 @@ _TRAILS_OFF = ("--", "...", "-", ",", "\u2026", "?")
 def breaks(row: Sequence[str], shown: Sequence[str], text: str) -> int:
     """How often a sentence goes on where English cannot. `row` is folded, `shown` as written."""
     count = 0
+    folded = text.casefold()
     for index, (word, after) in enumerate(pairwise(row)):
+        if f"{word} {after}" not in folded:
+            continue  # a comma, a dash or a quotation stands between them
         if word in _ARTICLES:
             count += (
                 shown[index].islower()
@@ -52,7 +55,7 @@ def breaks(row: Sequence[str], shown: Sequence[str], text: str) -> int:
         elif word in _SUBJECTS:
             count += after in _NOT_AFTER_SUBJECT and (index == 0 or row[index - 1] not in _ASKS)
         elif word == after and word in _NOT_AFTER_ARTICLE:
-            count += word not in _MAY_DOUBLE and f"{word}, {word}" not in text.casefold()
+            count += word not in _MAY_DOUBLE
     count += len(_CAPITAL_INSIDE.findall(text))
     if len(row) > 1 and row[-1] in _END_OPEN and shown[-1].islower():
         count += not text.rstrip("\"'").endswith(_TRAILS_OFF)
