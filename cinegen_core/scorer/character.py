@@ -1,4 +1,4 @@
-"""Character depth: people who want, refuse, are tied to each other, and are the same person wherever they speak."""
+"""Character depth: people who want, refuse, are tied to each other, and are shown by what they do."""
 
 from __future__ import annotations
 

@@ -259,7 +259,7 @@ def explain_actions(script: Script, rng: random.Random, other: Script) -> Script
     return _mapped(script, change)
 
 
-_AGAIN = (("{0}", "{1}"), ("Go ahead and {0}", "{1}"), ("Decide to {0}", "{1}"))
+_AGAIN = ("Go ahead and", "Decide to")
 
 
 def choices_alike(script: Script, rng: random.Random, other: Script) -> Script:
@@ -269,8 +269,8 @@ def choices_alike(script: Script, rng: random.Random, other: Script) -> Script:
     kept = rng.choice(script.choices)
     label = kept.label[:1].lower() + kept.label[1:]
     made = [kept]
-    for start, _ in _AGAIN[1 : len(script.choices)]:
-        made.append(ScriptChoice(label=start.format(label), consequence=kept.consequence))
+    for start in _AGAIN[: len(script.choices) - 1]:
+        made.append(ScriptChoice(label=f"{start} {label}", consequence=kept.consequence))
     return script.model_copy(update={"choices": tuple(made)})
 
 
