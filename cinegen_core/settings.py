@@ -10,6 +10,7 @@ import platformdirs
 from pydantic import Field, ValidationError
 
 from cinegen_core.story.model import Noun
+from cinegen_core.writers.model.provider import Provider, ProviderError, providers_from
 
 PREFIX = "CINEGEN_"
 
@@ -23,19 +24,32 @@ def _user_data() -> Path:
 
 
 class Settings(Noun):
-    """All of it. Every field can be set in the environment: `data_dir` as CINEGEN_DATA_DIR, and so on."""
+    """All of it. Every field can be set in the environment: `data_dir` as CINEGEN_DATA_DIR, and so on.
+
+    `providers` come from the file that CINEGEN_PROVIDERS names, or from CINEGEN_MODEL, OPENAI_BASE_URL and OPENAI_API_KEY.
+    """
 
     data_dir: Path = Field(default_factory=_user_data, description="the folder that seasons are kept in")
     budget_seconds: Annotated[float, Field(gt=0, le=3600)] = 120.0
     port: Annotated[int, Field(ge=1, le=65535)] = 8501
     jobs: Annotated[int, Field(ge=1, le=64, description="episodes written at the same time")] = 4
+    cache_megabytes: Annotated[
+        int, Field(ge=0, le=100_000, description="disk for answers kept; 0 keeps none")
+    ] = 256
+    automatic_emergency: bool = Field(
+        default=True, description="whether a health score below 60 puts the studio into emergency mode"
+    )
+    providers: tuple[Provider, ...] = Field(
+        default=(),
+        description="who serves language models, in the order to ask them; none: the embedded writer",
+    )
 
     @classmethod
     def load(cls, environ: Mapping[str, str], **arguments: Any) -> Settings:
         """From the environment; `arguments` that are not None go before it. Raises `SettingsError`."""
         values: dict[str, Any] = {}
         origin: dict[str, str] = {}
-        for name in cls.model_fields:
+        for name in cls.model_fields.keys() - {"providers"}:
             variable = PREFIX + name.upper()
             if environ.get(variable):
                 values[name], origin[name] = environ[variable], variable
@@ -44,6 +58,14 @@ class Settings(Noun):
         unknown = sorted(arguments.keys() - cls.model_fields.keys())
         if unknown:
             raise SettingsError(f"There is no setting {unknown[0]!r}.")
+        file = environ.get(PREFIX + "PROVIDERS")
+        if arguments.get("providers") is None:
+            try:
+                values["providers"] = providers_from(environ, Path(file) if file else None)
+            except ProviderError as error:
+                raise SettingsError(str(error)) from error
+        else:
+            values["providers"] = arguments["providers"]
         try:
             return cls.model_validate(values)
         except ValidationError as error:

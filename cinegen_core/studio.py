@@ -3,22 +3,35 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import json
+import logging
 import random
+import threading
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Self
+
+from pydantic import ValidationError
 
 from cinegen_core.clock import Clock, SystemClock
 from cinegen_core.engines import Engine, all_engines
 from cinegen_core.jobs import Job, JobView
+from cinegen_core.monitor import Emergency, EmergencyState, Health, Sample, health_of, sample_of
 from cinegen_core.settings import Settings
 from cinegen_core.store import EpisodeStore, FolderStore, Record, Season
+from cinegen_core.store.results import NoResults, ResultCache, Results
 from cinegen_core.story import EpisodeRequest, Policy, StoryBible
+from cinegen_core.story.load import load_sample, sample_names
 from cinegen_core.tiers.judging import Judge, judge
 from cinegen_core.tiers.model import Attempt, Generation, TierName
-from cinegen_core.tiers.runner import TIERS, Answer, Budget, OnUpdate, run
+from cinegen_core.tiers.runner import TIERS, Answer, Budget, Halt, OnUpdate, Stopped, run
 from cinegen_core.writers.base import Writer
 from cinegen_core.writers.embedded.writer import EmbeddedWriter
+from cinegen_core.writers.model import Calls, ModelWriter, NoProviderError, Transport
 from cinegen_core.writers.template import TemplateWriter
 
 TIER_WORDS: Mapping[TierName, str] = {
@@ -28,10 +41,13 @@ TIER_WORDS: Mapping[TierName, str] = {
 }
 
 
-class Transport(Protocol):
-    """What calls to a model travel over. The studio closes it; writers that use a model are given it."""
+EMBEDDED = "embedded"
 
-    def close(self) -> None: ...
+PROBE_LOOK = 1.0
+"""Seconds between two looks at whether a probe is due."""
+
+SAMPLES_KEPT = 5000
+"""Requests that health looks back on at most; an hour has fewer."""
 
 
 class StudioBusyError(RuntimeError):
@@ -46,7 +62,9 @@ def from_tier(tier: TierName | None) -> Policy:
 class Studio:
     """Writes episodes: in the foreground (`generate`), or in the background and kept (`start`).
 
-    Use it as a context manager, or call `close`. `decide` gives a person's policy (empty: nobody known).
+    Use it as a context manager, or call `close`. `decide` gives a person's policy (empty: nobody known); `transport`
+    what calls to a model travel over; `results` keeps answers; `warn` is told what went wrong without stopping anything.
+    With `probes` off, whoever holds the studio calls `probe` in an emergency.
     """
 
     def __init__(
@@ -56,25 +74,68 @@ class Studio:
         clock: Clock | None = None,
         rng: random.Random | None = None,
         store: EpisodeStore | None = None,
+        results: Results | None = None,
         transport: Transport | None = None,
         writers: Mapping[TierName, Writer] | None = None,
         engines: Sequence[Engine] | None = None,
         judge: Judge = judge,
         decide: Callable[[str], Policy] | None = None,
+        warn: Callable[[str], None] | None = None,
+        probes: bool = True,
     ) -> None:
         self.settings = settings
         self.store: EpisodeStore = store or FolderStore(settings.data_dir)
         self.engines: tuple[Engine, ...] = tuple(all_engines() if engines is None else engines)
         self._clock = clock or SystemClock()
         self._rng = rng or random.SystemRandom()
-        self._transport = transport
-        self._writers = writers or _writers()
         self._judge = judge
         self._decide = decide or (lambda who: Policy())
+        self._fixed_writers = writers
+        self._embedded = EmbeddedWriter()
+        self._template = TemplateWriter()
+        self._calls = (
+            Calls(settings.providers, clock=self._clock.monotonic, rng=self._rng, transport=transport)
+            if settings.providers
+            else None
+        )
+        self._results = results or _results(settings, warn or logging.getLogger(__name__).warning)
         self._jobs: dict[str, Job] = {}
+        self._lock = threading.Lock()
+        self._halts: set[Halt] = set()
+        self._samples: deque[Sample] = deque(maxlen=SAMPLES_KEPT)
+        self._last: tuple[EpisodeRequest, Policy] | None = None
+        self._probes = probes
+        self._prober: Job | None = None
+        self._emergency = Emergency(self._clock.monotonic, on_change=self._emergency_changed)
 
     def new_id(self) -> str:
         return f"{self._rng.getrandbits(64):016x}"
+
+    @property
+    def writer_names(self) -> tuple[str, ...]:
+        """Who may be asked to write, the one in force first: the providers in order, and the embedded writer."""
+        return (*(provider.name for provider in self.settings.providers), EMBEDDED)
+
+    def writer_words(self, name: str = "") -> str:
+        """Who writes, in words for a page: the model and its provider, or the embedded writer and why. Raises `KeyError`."""
+        name = name or self.writer_names[0]
+        for provider in self.settings.providers:
+            if provider.name == name:
+                return f"the model {provider.model} ({provider.name})"
+        if name != EMBEDDED:
+            raise KeyError(name)
+        return "the embedded writer" + ("" if self.settings.providers else "; no language model is set up")
+
+    def writers_for(self, policy: Policy) -> Mapping[TierName, Writer]:
+        """Each tier's writer. Raises `KeyError` for a `policy.writer` that is not there."""
+        if self._fixed_writers is not None:
+            return self._fixed_writers
+        writer: Writer = self._embedded
+        if policy.writer not in self.writer_names and policy.writer:
+            raise KeyError(policy.writer)
+        if self._calls is not None and policy.writer != EMBEDDED:
+            writer = ModelWriter(self._calls.beginning_with(policy.writer) if policy.writer else self._calls)
+        return {"comprehensive": writer, "enhanced_baseline": writer, "basic_fallback": self._template}
 
     async def generate(
         self,
@@ -84,41 +145,208 @@ class Studio:
         on_update: OnUpdate | None = None,
         policy: Policy | None = None,
         id: str | None = None,
+        fresh: bool = False,
     ) -> Generation:
-        """One episode, and how it came about. Nothing is kept. Cancelling this cancels the work.
+        """One episode, and how it came about; kept answers are used unless it is to be `fresh`.
 
-        Raises `NothingWrittenError` if no tier of the policy came to an episode.
+        Cancelling this cancels the work, and raises `Stopped` if something of it was finished. Raises
+        `NothingWrittenError` if no tier of the policy came to an episode, and `KeyError` for an unknown `policy.writer`.
         """
         policy = policy or self._decide(who)
+        id = id or self.new_id()
         started = self._clock.monotonic()
-        answer = await run(
-            request,
-            policy,
-            writers=self._writers,
-            engines=self.engines,
-            judge=self._judge,
-            clock=self._clock.monotonic,
-            on_update=on_update or (lambda update: None),
-            budget=Budget(seconds=self.settings.budget_seconds),
-        )
+        emergency = self._emergency.state
+        if emergency is not None and policy.tiers != ("basic_fallback",):
+            policy = policy.model_copy(update={"tiers": ("basic_fallback",)})
+            answer = await self._write(request, policy, on_update, started)
+            notice = f"The studio is in emergency mode ({emergency.reason}), so this episode comes from the template."
+            return self._generation(id, answer, started, (notice,))
+        with self._lock:
+            self._last = (request, policy)
+        key = self._key(request, policy)
+
+        def load() -> Generation | None:
+            return None if fresh else self._kept(key, id, started)
+
+        async def compute() -> Generation:
+            answer = await self._write(request, policy, on_update, started)
+            generation = self._generation(id, answer, started)
+            self._note(generation, policy)
+            if answer.winner.outcome == "accepted" and answer.winner.tier == policy.tiers[0]:
+                written = generation.model_copy(update={"kept": self._clock.now()})
+                self._results.put(key, written.model_dump_json())
+            return generation
+
+        return await self._results.once(key, compute, load=load, seconds=self.settings.budget_seconds)
+
+    async def _write(
+        self, request: EpisodeRequest, policy: Policy, on_update: OnUpdate | None, started: float
+    ) -> Answer:
+        halt = Halt()
+        with self._lock:
+            self._halts.add(halt)
+        try:
+            return await run(
+                request,
+                policy,
+                writers=self.writers_for(policy),
+                engines=self.engines,
+                judge=self._judge,
+                clock=self._clock.monotonic,
+                on_update=on_update or (lambda update: None),
+                budget=Budget(seconds=self.settings.budget_seconds),
+                halt=halt,
+                waited=max(0.0, self._clock.monotonic() - started),
+            )
+        finally:
+            with self._lock:
+                self._halts.discard(halt)
+
+    def _generation(
+        self, id: str, answer: Answer, started: float, notices: tuple[str, ...] | None = None
+    ) -> Generation:
         assert answer.winner.episode is not None
         return Generation(
-            id=id or self.new_id(),
+            id=id,
             episode=answer.winner.episode,
             tier=answer.winner.tier,
             writer=answer.winner.writer,
             attempts=answer.attempts,
-            notices=_notices(answer),
+            notices=_notices(answer) if notices is None else notices,
             seconds=max(0.0, self._clock.monotonic() - started),
         )
 
+    def _key(self, request: EpisodeRequest, policy: Policy) -> str:
+        """A digest of everything that determines an answer, and of nothing else."""
+        writers = self.writers_for(policy)
+        providers = [(p.base_url, p.model) for p in self.settings.providers if policy.writer != EMBEDDED]
+        parts = {
+            "request": request.model_dump(mode="json"),
+            "policy": {
+                **policy.model_dump(mode="json"),
+                "engines": policy.engines and sorted(policy.engines),
+            },
+            "writers": {tier: [writer.name, writer.profile] for tier, writer in writers.items()},
+            "providers": providers,
+            "engines": [engine.name for engine in self.engines],
+            "code": _code(),
+        }
+        text = json.dumps(parts, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+        return hashlib.sha256(text.encode("utf-8")).hexdigest()
+
+    def _kept(self, key: str, id: str, started: float) -> Generation | None:
+        text = self._results.get(key)
+        if text is None:
+            return None
+        try:
+            kept = Generation.model_validate_json(text)
+        except ValidationError as error:
+            self._results.discard(
+                key, f"it is not an episode ({error.error_count()} things are wrong with it)"
+            )
+            return None
+        seconds = max(0.0, self._clock.monotonic() - started)
+        return kept.model_copy(update={"id": id, "seconds": seconds})
+
+    def clear_results(self) -> int:
+        """Forgets all kept answers; the number of them."""
+        return self._results.clear()
+
+    def results_size(self) -> tuple[int, int]:
+        """How many answers are kept, and how many bytes they take."""
+        return self._results.size()
+
+    def _note(self, generation: Generation, policy: Policy) -> None:
+        """Health hears of what was written just now: not of kept answers, and not of those given in an emergency."""
+        first = next((tier for tier in TIERS if tier == policy.tiers[0]), TIERS[0])
+        winner = generation.winner
+        with self._lock:
+            self._samples.append(self._sample(generation.attempts, winner, policy, first, generation.seconds))
+        if self.settings.automatic_emergency:
+            self._emergency.observe(self.health())
+
+    def _sample(
+        self,
+        attempts: Sequence[Attempt],
+        winner: Attempt | None,
+        policy: Policy,
+        first: TierName,
+        seconds: float,
+    ) -> Sample:
+        writers = self.writers_for(policy)
+        profile = writers[first].profile if first in writers else ""
+        return sample_of(
+            attempts, winner, at=self._clock.monotonic(), seconds=seconds, profile=profile, first=first
+        )
+
+    def health(self) -> Health:
+        """Of the last hour's requests."""
+        with self._lock:
+            samples = tuple(self._samples)
+        return health_of(samples, self._clock.monotonic())
+
+    @property
+    def emergency(self) -> EmergencyState | None:
+        """None while all is well."""
+        return self._emergency.state
+
+    def enter_emergency(self, *, by: str, reason: str) -> None:
+        """From now on only the template writes; what is being written with the engines falls to the next tier at once."""
+        self._emergency.enter(by, reason)
+        with self._lock:
+            halts = tuple(self._halts)
+        for halt in halts:
+            halt.fall(f"was stopped by {by}: {reason}")
+
+    def leave_emergency(self, *, by: str) -> None:
+        """Ends the emergency, whoever entered it."""
+        self._emergency.leave(by)
+
+    async def probe(self) -> bool:
+        """Tries the first tier once if there is an emergency and a probe is due; whether it did."""
+        if not self._emergency.probe_due():
+            return False
+        with self._lock:
+            last = self._last
+        request, policy = last or (EpisodeRequest(bible=load_sample(sample_names()[0])), Policy())
+        request = request.model_copy(update={"seed": self._rng.getrandbits(40)})
+        # With the last resort behind it, a probe that fails weighs what such a request would weigh.
+        policy = policy.model_copy(update={"tiers": ("comprehensive", "basic_fallback")})
+        started = self._clock.monotonic()
+        answer = await self._write(request, policy, None, started)
+        seconds = max(0.0, self._clock.monotonic() - started)
+        self._emergency.probed(self._sample(answer.attempts, answer.winner, policy, "comprehensive", seconds))
+        return True
+
+    def _emergency_changed(self, state: EmergencyState | None) -> None:
+        with self._lock:
+            self._samples.clear()  # what led to it says nothing about what comes after
+            if state is None or not self._probes:
+                return
+            if self._prober is not None:
+                self._prober.cancel()
+
+            async def work(on_update: OnUpdate) -> None:
+                while self._emergency.state is not None:
+                    await self.probe()
+                    await asyncio.sleep(PROBE_LOOK)
+
+            self._prober = Job(id="probes", season="", number=0, parent=None, work=work)
+            self._prober.start()
+
     async def season(
-        self, first: EpisodeRequest, *, episodes: int, policy: Policy | None = None, who: str = ""
+        self,
+        first: EpisodeRequest,
+        *,
+        episodes: int,
+        policy: Policy | None = None,
+        who: str = "",
+        fresh: bool = False,
     ) -> AsyncIterator[Generation]:
         """`first` and those after it, `episodes` in all; each takes the canonical choice of the last."""
         request = first
         for _ in range(episodes):
-            generation = await self.generate(request, who=who, policy=policy)
+            generation = await self.generate(request, who=who, policy=policy, fresh=fresh)
             yield generation
             episode = generation.episode
             changes = {"number": episode.number + 1, "state": episode.state, "choice": None}
@@ -140,6 +368,7 @@ class Studio:
         parent: str | None = None,
         who: str = "",
         policy: Policy | None = None,
+        fresh: bool = False,
     ) -> str:
         """Begins to write in the background; the id is that of the job, and later of the kept record.
 
@@ -152,7 +381,17 @@ class Studio:
         id = self.new_id()
 
         async def work(on_update: OnUpdate) -> None:
-            generation = await self.generate(request, who=who, on_update=on_update, policy=policy, id=id)
+            try:
+                generation = await self.generate(
+                    request, who=who, on_update=on_update, policy=policy, id=id, fresh=fresh
+                )
+            except Stopped as stopped:
+                notices = ("Stopped before it was finished. This is what there was by then.",)
+                await keep(self._generation(id, stopped.answer, started, notices))
+                raise
+            await keep(generation)
+
+        async def keep(generation: Generation) -> None:
             record = Record(
                 id=id,
                 season=season,
@@ -168,6 +407,7 @@ class Studio:
             )
             await asyncio.to_thread(self.store.save, record)
 
+        started = self._clock.monotonic()
         job = Job(id=id, season=season, number=request.number, parent=parent, work=work)
         self._jobs[id] = job
         job.start()
@@ -179,7 +419,7 @@ class Studio:
         return job.view() if job else None
 
     def cancel(self, id: str) -> None:
-        """Stops a job. What it was writing is dropped; a job that has ended stays as it is."""
+        """Stops a job. What it had finished is kept, what it was writing dropped; a job that has ended stays as it is."""
         if id in self._jobs:
             self._jobs[id].cancel()
 
@@ -193,12 +433,13 @@ class Studio:
 
     def close(self) -> None:
         """Stops what is being written, waits for it to stop, and closes what the studio owns."""
-        for job in self._jobs.values():
+        with self._lock:
+            jobs = [*self._jobs.values(), *([self._prober] if self._prober is not None else [])]
+        for job in jobs:
             job.cancel()
-        for job in self._jobs.values():
+        for job in jobs:
             job.join(None)
-        if self._transport is not None:
-            self._transport.close()
+        self._results.close()
 
     def __enter__(self) -> Self:
         return self
@@ -209,22 +450,43 @@ class Studio:
         self.close()
 
 
-def _writers() -> dict[TierName, Writer]:
-    embedded = EmbeddedWriter()
-    return {"comprehensive": embedded, "enhanced_baseline": embedded, "basic_fallback": TemplateWriter()}
+def _results(settings: Settings, warn: Callable[[str], None]) -> Results:
+    if settings.cache_megabytes == 0:
+        return NoResults()
+    return ResultCache(settings.data_dir / "results", megabytes=settings.cache_megabytes, warn=warn)
+
+
+@lru_cache(maxsize=1)
+def _code() -> str:
+    """A digest of the code and content that write and judge: another version of them gives other answers."""
+    root = Path(__file__).parent
+    digest = hashlib.sha256()
+    for room in ("engines", "scorer", "story", "tiers", "writers"):
+        for file in sorted((root / room).rglob("*")):
+            if file.is_file() and file.suffix != ".pyc":
+                digest.update(file.relative_to(root).as_posix().encode())
+                digest.update(file.read_bytes())
+    return digest.hexdigest()
 
 
 def _notices(answer: Answer) -> tuple[str, ...]:
-    """What the reader of the episode should know about how it was written."""
+    """What the reader of the episode should know about how it was written: a plain sentence for each matter."""
     winner = answer.winner
     ways: dict[str, list[str]] = {}
     for attempt in answer.attempts:
         if attempt is not winner:
             ways.setdefault(_why_not(attempt), []).append(TIER_WORDS[attempt.tier])
-    notices = [f"Not written {' or '.join(tried)}: {why}." for why, tried in ways.items()]
-    if notices:
-        notices.append(f"This episode was written {TIER_WORDS[winner.tier]}.")
-    if winner.outcome != "accepted":
+    notices = []
+    if ways:
+        why = ", and ".join(f"{why} when it was tried {' or '.join(tried)}" for why, tried in ways.items())
+        notices.append(f"This episode was written {TIER_WORDS[winner.tier]}, since {why}.")
+    if winner.providers and winner.log[0].provider not in winner.providers:
+        notices.append(
+            f"It was written by {winner.providers[0]}, since {winner.log[0].provider} did not answer."
+        )
+    if winner.outcome in ("failed", "timed_out"):
+        notices.append(f"This is its draft: the attempt {winner.reason.partition(';')[0]}.")
+    elif winner.outcome != "accepted":
         notices.append(f"It {winner.reason.rstrip('.')}; none of the attempts did better.")
     return tuple(notices)
 
@@ -233,11 +495,13 @@ def _why_not(attempt: Attempt) -> str:
     reason = attempt.reason.rstrip(".")
     if attempt.outcome == "failed":
         kind, _, message = reason.partition(": ")
+        if kind == NoProviderError.__name__:
+            return "no language model answered"
         return f"it failed ({message or kind})"
     if attempt.outcome == "below_threshold":
-        return f"that attempt {reason}"
+        return f"that attempt {reason},"
     if attempt.outcome == "accepted":
-        return f"that attempt {reason}, less than this one"
+        return f"that attempt {reason}, less than this one,"
     return f"it {reason}" if attempt.outcome == "timed_out" else reason
 
 

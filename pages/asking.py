@@ -10,7 +10,7 @@ from cinegen_core.story import StoryBible
 from cinegen_core.story.errors import StoryError
 from cinegen_core.story.load import bible_from_text, load_sample, sample_names
 from cinegen_core.story.source import decode
-from cinegen_core.studio import TIER_WORDS
+from cinegen_core.studio import TIER_WORDS, Studio
 from cinegen_core.tiers.model import TierName
 from pages.shared import literal
 
@@ -47,6 +47,7 @@ class Wish:
     minutes: float
     direction: str
     tier: TierName
+    writer: str = ""
 
 
 def choose_bible() -> Chosen | None:
@@ -97,21 +98,37 @@ def _own() -> Chosen | None:
     return Chosen(bible)
 
 
-def how(*, key: str, seed: int = 1, minutes: float = 5.0, number: int) -> Wish:
-    """How the episode should be written. What was filled in stays for the next one."""
+def how(studio: Studio, *, key: str, seed: int = 1, minutes: float = 5.0, number: int) -> Wish:
+    """How the episode should be written, and who will write it. What was filled in stays for the next one."""
     with st.expander(f"How episode {number} should be written"):
         tier = st.radio(
             "Way of writing", list(_WAYS), key=f"{key}_tier",
             format_func=lambda tier: TIER_WORDS[tier].capitalize(), captions=list(_WAYS.values()),
         )  # fmt: skip
+        writer = _who(studio, key)
         left, right = st.columns(2)
         chosen_seed = left.number_input(
             "Seed", min_value=0, max_value=2**53 - 1, value=seed, step=1, key=f"{key}_seed",
-            help="The same seed and the same choices give the same episode, letter for letter.",
+            help="The same seed and the same choices give the same episode."
+            " With a language model that holds as long as the answer is kept on this computer.",
         )  # fmt: skip
         chosen_minutes = right.slider("Minutes", 2.0, 10.0, minutes, 0.5, key=f"{key}_minutes")
         direction = st.text_area(
             "A note to the writers", max_chars=2000, height=80, key=f"{key}_direction",
             placeholder="Slower. And let Pip be the one who finds it.",
         )  # fmt: skip
-    return Wish(int(chosen_seed), float(chosen_minutes), direction.strip(), tier or "comprehensive")
+    tier = tier or "comprehensive"
+    at_work = studio.writer_words(writer) if tier != "basic_fallback" else "the template"
+    st.caption(literal(f"Will be written by {at_work}."))
+    return Wish(int(chosen_seed), float(chosen_minutes), direction.strip(), tier, writer)
+
+
+def _who(studio: Studio, key: str) -> str:
+    """Which writer is asked first; there is nothing to choose with the embedded one alone."""
+    names = studio.writer_names
+    if len(names) == 1:
+        return ""
+    chosen = st.selectbox(
+        "Writer", names, key=f"{key}_writer", format_func=lambda name: literal(studio.writer_words(name))
+    )
+    return chosen or ""

@@ -10,11 +10,11 @@ from pydantic import ValidationError
 
 from cinegen_core.jobs import JobView
 from cinegen_core.store import Record, Season, StoreError
-from cinegen_core.story import EpisodeRequest, StoryBible
+from cinegen_core.story import EpisodeRequest, Policy, StoryBible
 from cinegen_core.story.formats import to_fdx, to_fountain, to_json, to_text
 from cinegen_core.studio import TIER_WORDS, Studio, StudioBusyError, from_tier
 from pages.asking import Wish, choose_bible, how
-from pages.script_view import PAGE_STYLE, engines_html, scorecard_html, script_html
+from pages.script_view import PAGE_STYLE, attempts_html, draft_html, engines_html, scorecard_html, script_html
 from pages.shared import literal, the_studio
 
 _PHASES = {
@@ -94,7 +94,7 @@ def _path(studio: Studio, season: Season, current: str) -> list[Record]:
 def _new_series(studio: Studio) -> None:
     st.title("What shall we write?")
     chosen = choose_bible()
-    wish = how(key="first", number=1)
+    wish = how(studio, key="first", number=1)
     if (
         st.button("Write episode 1", type="primary", key="write", disabled=chosen is None)
         and chosen is not None
@@ -123,11 +123,15 @@ def _begin(
     studio: Studio, season: Season, request: EpisodeRequest, wish: Wish, parent: str | None = None
 ) -> None:
     try:
-        job = studio.start(request, season=season.id, parent=parent, policy=from_tier(wish.tier))
+        job = studio.start(request, season=season.id, parent=parent, policy=wish_policy(wish))
     except StudioBusyError as error:
         st.warning(literal(str(error)))
         return
     _go(season=season.id, episode=parent, job=job)
+
+
+def wish_policy(wish: Wish) -> Policy:
+    return from_tier(wish.tier).model_copy(update={"writer": wish.writer})
 
 
 def _season(studio: Studio, season: Season) -> None:
@@ -154,7 +158,7 @@ def _first_of(studio: Studio, season: Season, bible: StoryBible) -> None:
     if records and not st.query_params.get("job"):
         _go(season=season.id, episode=max(records, key=lambda record: record.saved).id)
     st.title(literal(season.title))
-    wish = how(key="first", number=1)
+    wish = how(studio, key="first", number=1)
     if st.button("Write episode 1", type="primary", key="write"):
         _begin(studio, season, _request(bible, wish), wish)
 
@@ -168,7 +172,9 @@ def _ended(studio: Studio, season: Season, job: str, view: JobView | None) -> No
             "This episode was being written when the studio was closed, so there is none. Ask for it again."
         )
     elif view.state == "stopped":
-        st.info(f"Stopped. Nothing of episode {view.number} was kept.")
+        st.info(
+            f"Stopped before anything of episode {view.number} was finished, so there is nothing to keep."
+        )
     else:
         st.error(f"Episode {view.number} could not be written. {literal(view.error)}")
 
@@ -193,9 +199,10 @@ def _watch(studio: Studio, season: Season, view: JobView) -> None:
 
 
 def _progress(view: JobView) -> None:
-    """A line for each step that has begun, and under the engines' step one for each of their phases."""
+    """A line for each step that has begun, and under the engines' step one for each of their phases; then the text so far."""
     lines: list[str] = []
-    step, group = "Getting ready", ""
+    step, group, text = "Getting ready", "", ""
+    calls, tokens, cost = 0, 0, 0.0
     for update in view.updates:
         if update.kind == "tier":
             lines.append(f"**{TIER_WORDS[update.tier].capitalize()}**")
@@ -203,16 +210,24 @@ def _progress(view: JobView) -> None:
             step, group = _PHASES[update.phase], ""
             lines.append(step)
         elif update.kind == "engine":
-            name = literal(update.engine) + ("" if update.ok else " (failed)")
+            name = literal(update.engine) + ("" if update.ok else " (by its rules)")
             if update.phase == group:
                 lines[-1] += f", {name}"
             else:
                 lines.append(f"&emsp;{update.phase}: {name}")
             group = update.phase
+        elif update.kind == "call":
+            calls, tokens, cost = calls + 1, tokens + update.tokens, cost + update.cost
+        elif update.kind == "text":
+            text = update.text
         elif update.kind == "attempt" and update.outcome != "accepted":
             lines.append(f"Not kept for now: {literal(update.reason)}")
     with st.status(step, state="running", expanded=True):
         st.markdown("  \n".join(lines))
+        if calls:
+            st.caption(f"{calls} calls, {tokens:,} tokens" + (f", \\${cost:.4f}" if cost else ""))
+    if text:
+        st.html(draft_html(text))
 
 
 def _read(studio: Studio, season: Season, bible: StoryBible, record: Record) -> None:
@@ -234,9 +249,14 @@ def _read(studio: Studio, season: Season, bible: StoryBible, record: Record) -> 
     with st.expander("How it was written"):
         minutes, seconds = divmod(episode.seconds, 60)
         st.markdown(
-            f"Written {TIER_WORDS[generation.tier]} by the {literal(generation.writer)} writer, "
+            f"Written {TIER_WORDS[generation.tier]} by {literal(generation.writer)}, "
             f"seed {record.seed}. {episode.words} words, planned for {minutes} min {seconds} s."
         )
+        if generation.kept is not None:
+            st.caption(
+                f"The same was asked for on {generation.kept.astimezone():%d %B %Y, %H:%M}; this is that answer."
+            )
+        st.html(attempts_html(generation.attempts))
         if generation.engines:
             st.html(engines_html(generation.engines, record.asked))
         else:
@@ -250,7 +270,7 @@ def _choices(studio: Studio, season: Season, bible: StoryBible, record: Record) 
         if st.button(literal(choice.label), key=f"choice_{record.id}_{choice.id}", width="stretch"):
             wanted = choice.id
         st.caption(literal(choice.consequence))
-    wish = how(key="next", seed=record.seed, minutes=record.minutes, number=episode.number + 1)
+    wish = how(studio, key="next", seed=record.seed, minutes=record.minutes, number=episode.number + 1)
     if wanted is not None:
         written = _already(studio, season, record, wanted, wish)
         if written is not None:
@@ -265,13 +285,14 @@ def _choices(studio: Studio, season: Season, bible: StoryBible, record: Record) 
 
 def _already(studio: Studio, season: Season, parent: Record, choice: str, wish: Wish) -> Record | None:
     """The episode that this very wish led to before; it would come out the same."""
+    writer = studio.writers_for(wish_policy(wish))[wish.tier].name
     for record in studio.store.records(season.id):
         same = (record.seed, record.minutes, record.direction) == (wish.seed, wish.minutes, wish.direction)
         if (
             record.parent == parent.id
             and record.choice == choice
             and same
-            and record.generation.tier == wish.tier
+            and (record.generation.tier, record.generation.writer) == (wish.tier, writer)
         ):
             return record
     return None

@@ -9,7 +9,8 @@ from textwrap import shorten
 from cinegen_core.report import place
 from cinegen_core.scorer import DIMENSION_WORDS, DimensionScore, Evidence, Scorecard
 from cinegen_core.story import Action, Dialogue, Element, Episode
-from cinegen_core.tiers.model import EngineRun
+from cinegen_core.studio import TIER_WORDS
+from cinegen_core.tiers.model import Attempt, EngineRun
 
 LINES_SHOWN = 3
 
@@ -134,6 +135,44 @@ def _evidence(row: Evidence, kind: str) -> str:
     return f'<li class="{kind}">{link} <q>{escape(quote)}</q> {escape(row.what)}</li>'
 
 
+DRAFT_SHOWN = 1400
+"""Characters of a text that is being written: its last page or so."""
+
+
+def draft_html(text: str) -> str:
+    """The end of what has been written so far."""
+    shown = text if len(text) <= DRAFT_SHOWN else "…" + text[-DRAFT_SHOWN:].partition(" ")[2]
+    lines = "".join(f"<p>{escape(line)}</p>" for line in shown.split("\n\n"))
+    return f'{_STYLE}<article class="script">{lines}</article>'
+
+
+def attempts_html(attempts: Sequence[Attempt]) -> str:
+    """A row for each attempt: what became of it, and what it took."""
+    rows = "".join(
+        f'<tr><th scope="row">{escape(TIER_WORDS[attempt.tier])}</th><td>{escape(_became(attempt))}</td>'
+        f"<td>{attempt.seconds:.1f} s</td><td>{escape(_took(attempt))}</td></tr>"
+        for attempt in attempts
+    )
+    return (
+        f'{_STYLE}<table class="engines"><thead><tr><th scope="col">Attempt</th><th scope="col">Came to</th>'
+        f'<th scope="col">Time</th><th scope="col">Model calls</th></tr></thead><tbody>{rows}</tbody></table>'
+    )
+
+
+def _became(attempt: Attempt) -> str:
+    words = attempt.outcome.replace("_", " ")
+    return f"{words}: {attempt.reason}" if attempt.reason else words
+
+
+def _took(attempt: Attempt) -> str:
+    if not attempt.calls:
+        return "none"
+    words = f"{attempt.calls} to {', '.join(attempt.providers) or 'nobody who answered'}, {attempt.tokens:,} tokens"
+    if attempt.cached_tokens:
+        words += f" ({attempt.cached_tokens:,} from the server's cache)"
+    return words + (f", ${attempt.cost:.4f}" if attempt.cost else "")
+
+
 def engines_html(runs: Sequence[EngineRun], asked: Mapping[str, Sequence[str]]) -> str:
     """A row for each engine: what it asked for, whether that is in the script, and the lines that show it."""
     rows = "".join(
@@ -160,6 +199,8 @@ def _found(run: EngineRun) -> str:
     if run.realisation is None:
         return "asked for nothing"
     words = f"{round(100 * run.realisation.score)} %"
+    if run.instead:
+        words += f", asked by its rules, since {run.instead}"
     if run.repaired:
         words += ", after a repair"
     if run.realisation.missing:

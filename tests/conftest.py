@@ -10,7 +10,16 @@ from cinegen_core.story import StoryBible
 from cinegen_core.story.load import load_bible, load_sample, sample_names
 from cinegen_core.writers.embedded import EmbeddedWriter
 
+ANYBODYS_MODEL = ("OPENAI_API_KEY", "OPENAI_BASE_URL", "CINEGEN_MODEL", "CINEGEN_PROVIDERS")
+
 BIBLES = Path(__file__).parent / "bibles"
+
+
+@pytest.fixture(autouse=True)
+def nobodys_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tests' own models only, whatever is set up where they run."""
+    for name in ANYBODYS_MODEL:
+        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture(scope="session")

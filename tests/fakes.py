@@ -13,11 +13,12 @@ from typing import ClassVar
 from cinegen_core.engines.base import Directive, EngineContext, Line, Phase, Realisation
 from cinegen_core.settings import Settings
 from cinegen_core.store import MemoryStore
+from cinegen_core.store.results import NoResults, Results
 from cinegen_core.story import Draft, Episode, EpisodeRequest, Outline, Policy, SceneOutline, StoryBible
 from cinegen_core.studio import Studio
 from cinegen_core.tiers.form import check_form
 from cinegen_core.tiers.judging import Verdict
-from cinegen_core.writers.base import Said
+from cinegen_core.writers.base import Desk
 from cinegen_core.writers.template import TemplateWriter
 from tests.builders import a_scene, an_episode
 
@@ -42,11 +43,11 @@ class FakeWriter:
     repair_fails: Exception | None = None
     asked: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
 
-    async def draft(self, request: EpisodeRequest, policy: Policy, said: Said) -> Draft:
+    async def draft(self, request: EpisodeRequest, policy: Policy, desk: Desk) -> Draft:
         self.asked.append(("draft", ()))
         if self.fails:
             raise self.fails
-        said("A draft.")
+        desk.said("A draft.")
         return Draft(outline=OUTLINE, episode=on_request(request, **self.changes))
 
     async def synthesise(
@@ -55,7 +56,7 @@ class FakeWriter:
         policy: Policy,
         draft: Draft,
         directives: Sequence[Directive],
-        said: Said,
+        desk: Desk,
     ) -> Episode:
         self.asked.append(("synthesise", tuple(d.engine for d in directives)))
         return draft.episode
@@ -68,7 +69,7 @@ class FakeWriter:
         episode: Episode,
         directives: Sequence[Directive],
         missing: Sequence[Directive],
-        said: Said,
+        desk: Desk,
     ) -> Episode:
         self.asked.append(("repair", tuple(d.engine for d in missing)))
         if self.repair_fails:
@@ -95,10 +96,10 @@ class StuckWriter(FakeWriter):
             self.cancelled = True
             raise
 
-    async def draft(self, request: EpisodeRequest, policy: Policy, said: Said) -> Draft:
+    async def draft(self, request: EpisodeRequest, policy: Policy, desk: Desk) -> Draft:
         if self.stuck_in == "draft":
             await self._wait()
-        return await super().draft(request, policy, said)
+        return await super().draft(request, policy, desk)
 
     async def repair(
         self,
@@ -108,7 +109,7 @@ class StuckWriter(FakeWriter):
         episode: Episode,
         directives: Sequence[Directive],
         missing: Sequence[Directive],
-        said: Said,
+        desk: Desk,
     ) -> Episode:
         await self._wait()
         return episode
@@ -181,7 +182,11 @@ OUT_OF_FORM: dict[str, object] = {"scenes": (a_scene(),)}
 
 
 def a_studio(
-    writer: FakeWriter | None = None, *, store: MemoryStore | None = None, **settings: object
+    writer: FakeWriter | None = None,
+    *,
+    store: MemoryStore | None = None,
+    results: Results | None = None,
+    **settings: object,
 ) -> Studio:
     """A studio whose first two tiers use `writer`; nothing is kept beyond the test."""
     used = writer or FakeWriter()
@@ -190,6 +195,7 @@ def a_studio(
         clock=FakeClock(),
         rng=random.Random(1),
         store=store or MemoryStore(),
+        results=results or NoResults(),
         writers={"comprehensive": used, "enhanced_baseline": used, "basic_fallback": TemplateWriter()},
         engines=(TitleEngine(),),
         judge=by_form,

@@ -25,8 +25,8 @@ async def test_the_reader_is_told_when_it_was_not_written_as_asked() -> None:
     with a_studio(FakeWriter(fails=ValueError("no cards"))) as studio:
         generation = await studio.generate(a_request())
     assert generation.notices == (
-        "Not written with the engines or in a single pass: it failed (no cards).",
-        "This episode was written from the template.",
+        "This episode was written from the template, since it failed (no cards) when it was tried "
+        "with the engines or in a single pass.",
     )
     assert (await a_studio().generate(a_request(), policy=from_tier("basic_fallback"))).notices == ()
 
@@ -36,7 +36,7 @@ async def test_an_episode_below_what_was_hoped_for_says_so() -> None:
         generation = await studio.generate(a_request(), policy=from_tier("enhanced_baseline"))
     assert generation.tier == "basic_fallback"
     assert generation.notices[0].startswith(
-        "Not written in a single pass: that attempt has 1 of at least 2 scenes"
+        "This episode was written from the template, since that attempt has 1 of at least 2 scenes"
     )
 
 

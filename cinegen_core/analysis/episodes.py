@@ -16,7 +16,7 @@ from cinegen_core.engines import (
     realisation,
 )
 from cinegen_core.story import Draft, Episode, EpisodeRequest, Policy, StoryBible
-from cinegen_core.writers.base import Writer
+from cinegen_core.writers.base import Desk, Writer
 
 
 @dataclass(frozen=True)
@@ -43,18 +43,18 @@ class Take:
 def take(writer: Writer, request: EpisodeRequest, policy: Policy | None = None) -> Take:
     """An episode with all engines that the policy allows."""
     policy = policy or Policy()
-    draft = asyncio.run(writer.draft(request, policy, _silent))
+    draft = asyncio.run(writer.draft(request, policy, Desk()))
     context = EngineContext(request=request, draft=draft)
     engines = active_engines(all_engines(), request.bible, policy)
     directives = by_priority([engine.propose(context) for engine in engines], engines)
-    episode = asyncio.run(writer.synthesise(request, policy, draft, directives, _silent))
+    episode = asyncio.run(writer.synthesise(request, policy, draft, directives, Desk()))
     return Take(request, draft, directives, episode, engines)
 
 
 def without(writer: Writer, whole: Take, off: Collection[str], policy: Policy | None = None) -> Episode:
     """The same episode with some engines' directives left out; everything else is kept, and only the writing done again."""
     kept = [d for d in whole.directives if d.engine not in off]
-    return asyncio.run(writer.synthesise(whole.request, policy or Policy(), whole.draft, kept, _silent))
+    return asyncio.run(writer.synthesise(whole.request, policy or Policy(), whole.draft, kept, Desk()))
 
 
 def season(
@@ -91,7 +91,3 @@ def _lines(episode: Episode) -> Sequence[str]:
         *(e.text for scene in episode.scenes for e in scene.elements),
         *(f"{c.label} {c.consequence}" for c in episode.choices),
     ]
-
-
-def _silent(text: str) -> None:
-    """Nobody is watching."""

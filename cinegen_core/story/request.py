@@ -57,7 +57,8 @@ class EpisodeRequest(Noun):
 class Policy(Noun):
     """How a request may be answered, decided once before work starts and frozen with it.
 
-    `tiers` in the order to try; `engines` the names of the active ones, or None for all that suit the bible.
+    `tiers` in the order to try; `engines` the names of the active ones, or None for all that suit the bible; `writer` the
+    one to begin with, or empty for the studio's first.
     """
 
     tiers: tuple[str, ...] = ("comprehensive", "enhanced_baseline", "basic_fallback")
@@ -65,3 +66,4 @@ class Policy(Noun):
     genre_engines: bool = True
     complete_context: bool = True
     high_temperature: bool = True
+    writer: str = ""

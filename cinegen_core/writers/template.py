@@ -32,7 +32,7 @@ from cinegen_core.story import (
     StoryState,
     Thread,
 )
-from cinegen_core.writers.base import Said
+from cinegen_core.writers.base import Desk
 
 TITLES = ("The Paper", "One Sentence", "Under the Name", "Folded Twice", "Who Writes Like That", "By Hand")
 
@@ -104,7 +104,7 @@ class TemplateWriter:
     name: ClassVar[str] = "template"
     profile: ClassVar[str] = "template"
 
-    async def draft(self, request: EpisodeRequest, policy: Policy, said: Said) -> Draft:
+    async def draft(self, request: EpisodeRequest, policy: Policy, desk: Desk) -> Draft:
         """The whole of it: about 250 words, which play in about two minutes whatever `minutes` asks for."""
         return _Page(request).draft()
 
@@ -114,7 +114,7 @@ class TemplateWriter:
         policy: Policy,
         draft: Draft,
         directives: Sequence[Directive],
-        said: Said,
+        desk: Desk,
     ) -> Episode:
         """The draft's episode as it is."""
         return draft.episode
@@ -127,7 +127,7 @@ class TemplateWriter:
         episode: Episode,
         directives: Sequence[Directive],
         missing: Sequence[Directive],
-        said: Said,
+        desk: Desk,
     ) -> Episode:
         """The episode as it is."""
         return episode

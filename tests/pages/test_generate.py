@@ -151,7 +151,7 @@ class TestWhileAnEpisodeIsBeingWritten:
         assert "Writing episode 1" in shown(second)
         assert "Drafting" in shown(second)
         second.button(key="stop").click().run()
-        assert "Stopped. Nothing of episode 1 was kept." in shown(without_errors(second))
+        assert "Stopped before anything of episode 1 was finished" in shown(without_errors(second))
         assert writer.cancelled
         assert not second.button(key="write").disabled
 

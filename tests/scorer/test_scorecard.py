@@ -36,6 +36,7 @@ from cinegen_core.story import (
 from cinegen_core.story.formats import read_script, to_fdx, to_fountain, to_json
 from cinegen_core.story.load import load_sample
 from cinegen_core.story.script import Script, ScriptChoice, ScriptScene
+from cinegen_core.writers.base import Desk
 from cinegen_core.writers.embedded import EmbeddedWriter
 from tests.scorer.shelf import SHELF, bible, exemplars, script
 
@@ -310,7 +311,7 @@ async def test_the_studio_s_own_tiers_are_told_apart(embedded: EmbeddedWriter) -
                 episode = (await asyncio.to_thread(take, embedded, request)).episode
             else:
                 writer = embedded if write == "single" else TemplateWriter()
-                episode = (await writer.draft(request, Policy(), lambda text: None)).episode
+                episode = (await writer.draft(request, Policy(), Desk())).episode
             found.append(score(episode, request.bible).overall or 0)
         means.append(sum(found) / len(found))
     means.append(sum(exemplary) / len(exemplary))

@@ -61,7 +61,7 @@ async def test_an_answer_carries_the_scorecard_of_the_attempt_that_won(
     written: tuple[Episode, StoryBible],
 ) -> None:
     _, bible = written
-    with Studio(Settings(), store=MemoryStore()) as studio:
+    with Studio(Settings(cache_megabytes=0), store=MemoryStore()) as studio:
         generation = await studio.generate(EpisodeRequest(bible=bible, seed=5))
     assert generation.scorecard == score(generation.episode, bible)
     assert generation.winner is not None

@@ -12,12 +12,13 @@ from pydantic import ValidationError
 
 from cinegen_core.story import Character, Dialogue, Episode, EpisodeRequest, Policy, StoryBible
 from cinegen_core.story.load import load_sample, sample_names
+from cinegen_core.writers.base import Desk
 from cinegen_core.writers.template import TemplateWriter
 from tests.builders import a_bible, a_request
 
 
 def written(request: EpisodeRequest) -> Episode:
-    return asyncio.run(TemplateWriter().draft(request, Policy(), lambda _: None)).episode
+    return asyncio.run(TemplateWriter().draft(request, Policy(), Desk())).episode
 
 
 def in_form(episode: Episode) -> bool:

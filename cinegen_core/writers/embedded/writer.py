@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from cinegen_core.engines.base import Directive
 from cinegen_core.story import Draft, Episode, EpisodeRequest, Policy, StoryBible
-from cinegen_core.writers.base import Said
+from cinegen_core.writers.base import Desk
 from cinegen_core.writers.embedded.cards import Series, read_cards
 from cinegen_core.writers.embedded.chance import Chance
 from cinegen_core.writers.embedded.compose import as_draft, compose
@@ -119,9 +119,9 @@ class EmbeddedWriter:
         assert plan is not None
         return Work(request, series, self._library, plan, memory, chance, genres)
 
-    async def draft(self, request: EpisodeRequest, policy: Policy, said: Said) -> Draft:
+    async def draft(self, request: EpisodeRequest, policy: Policy, desk: Desk) -> Draft:
         draft = as_draft(self.work(request, policy))
-        said(_text(draft.episode))
+        desk.said(_text(draft.episode))
         return draft
 
     async def synthesise(
@@ -130,11 +130,11 @@ class EmbeddedWriter:
         policy: Policy,
         draft: Draft,
         directives: Sequence[Directive],
-        said: Said,
+        desk: Desk,
     ) -> Episode:
         work = self.work(request, policy)
         episode = compose(work, orders_from(directives, work))
-        said(_text(episode))
+        desk.said(_text(episode))
         return episode
 
     async def repair(
@@ -145,12 +145,12 @@ class EmbeddedWriter:
         episode: Episode,
         directives: Sequence[Directive],
         missing: Sequence[Directive],
-        said: Said,
+        desk: Desk,
     ) -> Episode:
         """Writes again with the missing directives put first when time is short."""
         work = self.work(request, policy)
         repaired = compose(work, orders_from(directives, work, first=missing))
-        said(_text(repaired))
+        desk.said(_text(repaired))
         return repaired
 
 
