@@ -6,15 +6,16 @@ import asyncio
 import socket
 import struct
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Self
+from typing import Any, Self
 
 from tests.model.faults import FakeModel, Head, Reset, played
 
 Request = tuple[str, str, dict[str, str], bytes]
+Begin = Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
 
 
 async def read_request(reader: asyncio.StreamReader) -> Request:
@@ -51,7 +52,7 @@ class ModelServer(FakeModel):
         self._change = threading.Condition()
         self._ready = threading.Event()
         self._failure: BaseException | None = None
-        self._cancel: Callable[[], object] = lambda: None
+        self._end: Callable[[], object] = lambda: None
         self._thread = threading.Thread(target=self._run, name="model-server", daemon=True)
 
     def __enter__(self) -> Self:
@@ -71,7 +72,7 @@ class ModelServer(FakeModel):
 
     def stop(self) -> None:
         with suppress(RuntimeError):  # a server that has failed has closed its loop
-            self._cancel()
+            self._end()
         self._thread.join()
         failure, self._failure = self._failure, None
         if failure is not None:
@@ -96,8 +97,6 @@ class ModelServer(FakeModel):
     def _run(self) -> None:
         try:
             asyncio.run(self._serve())
-        except asyncio.CancelledError:
-            pass
         except BaseException as error:  # noqa: BLE001 (nobody is above this thread; `stop` raises it)
             self._failure = error
         finally:
@@ -105,24 +104,40 @@ class ModelServer(FakeModel):
             self._count()
 
     async def _serve(self) -> None:
-        loop, task = asyncio.get_running_loop(), asyncio.current_task()
-        assert task is not None  # inside a coroutine there is one
-        async with asyncio.TaskGroup() as tasks:
+        loop, over = asyncio.get_running_loop(), asyncio.Event()
+        tasks: set[asyncio.Task[None]] = set()
 
-            def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-                tasks.create_task(self._connection(tasks, reader, writer))
+        def begin(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+            task = loop.create_task(work)
+            tasks.add(task)
+            task.add_done_callback(ended)
+            return task
 
-            server = await asyncio.start_server(connected, "127.0.0.1", 0, backlog=2048)
-            self.base_url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
-            self._cancel = lambda: loop.call_soon_threadsafe(task.cancel)
-            self._ready.set()
-            try:
-                await asyncio.Event().wait()
-            finally:
-                server.close()
+        def ended(task: asyncio.Task[None]) -> None:
+            tasks.discard(task)
+            if not task.cancelled() and (failure := task.exception()) is not None:
+                self._failure = failure
+                over.set()
+
+        def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            begin(self._connection(begin, reader, writer))
+
+        server = await asyncio.start_server(connected, "127.0.0.1", 0, backlog=2048)
+        self.base_url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+        self._end = lambda: loop.call_soon_threadsafe(over.set)
+        self._ready.set()
+        await over.wait()
+        loop.remove_reader(server.sockets[0].fileno())
+        # a socket that has been accepted has no owner until the loop has turned a few times
+        for _ in range(5):
+            await asyncio.sleep(0)
+        server.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _connection(
-        self, tasks: asyncio.TaskGroup, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+        self, begin: Begin, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         """Reads while it answers, which is how it learns that the client has gone."""
         self._count(connections=1)
@@ -132,7 +147,7 @@ class ModelServer(FakeModel):
                 request = await read_request(reader)
                 if answering is not None:
                     await answering
-                answering = tasks.create_task(self._answer(writer, request))
+                answering = begin(self._answer(writer, request))
         except (asyncio.IncompleteReadError, ConnectionError):
             if answering is not None and answering.cancel():
                 self._count(aborted=1)

@@ -382,9 +382,8 @@ async def test_what_the_brain_raises_comes_to_whoever_stops_the_server() -> None
     async with a_client(server) as client:
         with pytest.raises(openai.APIConnectionError):
             await whole(client)
-    with pytest.raises(ExceptionGroup) as raised:
+    with pytest.raises(LookupError, match="no such answer"):
         server.stop()
-    assert raised.group_contains(LookupError, match="no such answer")
 
 
 def test_a_plan_can_be_followed_again() -> None:

@@ -30,6 +30,7 @@ from cinegen_core.writers.model.failures import (
 from cinegen_core.writers.model.prompts.correction import correction_task
 from cinegen_core.writers.model.prompts.material import estimated_tokens
 from cinegen_core.writers.model.provider import Provider, Structured
+from cinegen_core.writers.model.schema import tight_schema
 
 Transport = Callable[[Provider], httpx2.AsyncBaseTransport]
 """What the calls to a provider travel over."""
@@ -56,6 +57,7 @@ class Question(Generic[T]):
     task: str
     form: str
     schema: Mapping[str, Any]
+    people: Sequence[str]
     read: Callable[[str], T]
     tokens: Callable[[Provider], int]
     temperature: float
@@ -283,7 +285,9 @@ class Calls:
     ) -> _Answer:
         if question.stream is None:
             async with asyncio.timeout(provider.reply):
-                answer = cast(ChatCompletion, await client.chat.completions.create(**body))
+                answer = await client.chat.completions.create(**body)
+            if not isinstance(answer, ChatCompletion):  # a page of HTML, say, comes through as its text
+                raise CallError("server_error", "its answer was no completion")
             meter.usage = answer.usage
             if not answer.choices:
                 return _Answer("", cut=False)
@@ -354,8 +358,11 @@ def _body(
     provider: Provider, structured: Structured, question: Question[T], answered: Sequence[str]
 ) -> dict[str, Any]:
     task = question.task
+    schema = question.schema
+    if provider.text_limit and provider.list_limit:
+        schema = tight_schema(schema, question.people, text=provider.text_limit, items=provider.list_limit)
     if structured != "schema":
-        task += f"Answer with JSON that fits this schema:\n{compact(question.schema)}\n"
+        task += f"Answer with JSON that fits this schema:\n{compact(schema)}\n"
     messages = [
         {"role": "system", "content": question.house},
         {"role": "user", "content": question.material + task},
@@ -373,7 +380,7 @@ def _body(
     if structured == "schema":
         body["response_format"] = {
             "type": "json_schema",
-            "json_schema": {"name": question.form, "strict": True, "schema": question.schema},
+            "json_schema": {"name": question.form, "strict": True, "schema": schema},
         }
     elif structured == "json":
         body["response_format"] = {"type": "json_object"}

@@ -58,7 +58,9 @@ class Provider(Noun):
     the most tokens of an episode, `directive` of an engine's answer. `at_once` calls go out together. Seconds: to `connect`,
     to the `first_token` of a streamed answer, between two pieces of it (`stall`), and for a whole `reply` that is
     not streamed. `structured` "auto" begins with a JSON schema and steps down where the server refuses it; servers that
-    put the schema in front of the prompt share more of their prefix cache with "json". `omit` names parameters that the
+    put the schema in front of the prompt share more of their prefix cache with "json". `text_limit` and `list_limit` hold a
+    small local model, which might never end an answer, to texts of so many characters and lists of so many items (0: no
+    bound), and to the bible's people. `omit` names parameters that the
     server does not know ("temperature", "seed").
     """
 
@@ -77,6 +79,8 @@ class Provider(Noun):
     stall: Annotated[float, Field(gt=0)] = 10.0
     reply: Annotated[float, Field(gt=0)] = 30.0
     structured: Structured | Literal["auto"] = "auto"
+    text_limit: Annotated[int, Field(ge=0)] = 0
+    list_limit: Annotated[int, Field(ge=0)] = 0
     limit: Literal["max_tokens", "max_completion_tokens"] | None = None
     omit: frozenset[str] = frozenset()
 

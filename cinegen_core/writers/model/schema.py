@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel
@@ -46,3 +47,34 @@ def _plain(node: Any) -> Any:
     if "$defs" in kept:
         kept["$defs"] = {key: _plain(value) for key, value in kept["$defs"].items()}
     return {key: value if key == "$defs" else _plain(value) for key, value in kept.items()}
+
+
+_PEOPLE = frozenset(("speaker", "protagonist", "holder", "who", "towards"))
+
+
+def tight_schema(
+    schema: Mapping[str, Any], people: Sequence[str], *, text: int, items: int
+) -> dict[str, Any]:
+    """The schema for a small model that might never end otherwise: texts of at most `text` characters, lists of at most
+    `items` (more only where the form needs it), and `people` (or nobody) wherever a person is named."""
+    tight = _tight(dict(schema), "", ["", *people], text, items)
+    assert isinstance(tight, dict)
+    return tight
+
+
+def _tight(node: Any, name: str, people: Sequence[str], text: int, items: int) -> Any:
+    if isinstance(node, list):
+        return [_tight(part, name, people, text, items) for part in node]
+    if not isinstance(node, dict):
+        return node
+    if node.get("type") == "string" and "enum" not in node and "const" not in node:
+        return {**node, "enum": list(people)} if name in _PEOPLE else {**node, "maxLength": text}
+    held = {
+        key: {inner: _tight(value, inner, people, text, items) for inner, value in part.items()}
+        if key in ("properties", "$defs")
+        else _tight(part, name, people, text, items)
+        for key, part in node.items()
+    }
+    if node.get("type") == "array":
+        held["maxItems"] = max(min(node.get("maxItems", items), items), node.get("minItems", 0))
+    return held

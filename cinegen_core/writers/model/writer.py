@@ -134,6 +134,7 @@ def _question(
         task=task,
         form=form,
         schema=schema,
+        people=tuple(request.bible.cues()),
         read=read,
         tokens=(lambda provider: provider.directive)
         if form == "directive"
