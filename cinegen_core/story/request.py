@@ -58,7 +58,7 @@ class Policy(Noun):
     """How a request may be answered, decided once before work starts and frozen with it.
 
     `tiers` in the order to try; `engines` the names of the active ones, or None for all that suit the bible; `writer` the
-    one to begin with, or empty for the studio's first.
+    one to begin with, or empty for the studio's first; `repairs` how often what is missing may be asked for again.
     """
 
     tiers: tuple[str, ...] = ("comprehensive", "enhanced_baseline", "basic_fallback")
@@ -67,3 +67,4 @@ class Policy(Noun):
     complete_context: bool = True
     high_temperature: bool = True
     writer: str = ""
+    repairs: Annotated[int, Field(ge=0, le=3)] = 1

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from cinegen_core.engines import Directive, Engine, EngineContext, active_engines, by_priority, realisation
-from cinegen_core.story import Episode, EpisodeRequest, Policy
+from cinegen_core.story import Draft, Episode, EpisodeRequest, Policy
 from cinegen_core.tiers.judging import Judge, Verdict
 from cinegen_core.tiers.model import (
     Attempt,
@@ -320,21 +320,41 @@ class _Room:
         self.on_update(PhaseStarted(phase="check"))
         work.engines = _check(working, runs, episode, context)
         work.episode = episode
+        for _ in range(self.policy.repairs):
+            if not await self._repaired(writer, work, desk, draft, directives, context, working):
+                return
+
+    async def _repaired(
+        self,
+        writer: Writer,
+        work: _Work,
+        desk: Desk,
+        draft: Draft,
+        directives: Sequence[Directive],
+        context: EngineContext,
+        working: Sequence[Engine],
+    ) -> bool:
+        """Asks once for what is missing; whether that made the episode better."""
+        assert work.episode is not None
         missing = [
             run.directive for run in work.engines if run.directive is not None and _score(run) < REALISED
         ]
         if not missing:
-            return
+            return False
         self.on_update(PhaseStarted(phase="repair"))
-        repaired = await writer.repair(self.request, self.policy, draft, episode, directives, missing, desk)
+        repaired = await writer.repair(
+            self.request, self.policy, draft, work.episode, directives, missing, desk
+        )
         again = _check(working, work.engines, repaired, context)
-        if sum(map(_score, again)) > sum(map(_score, work.engines)):
-            before = {run.engine: _score(run) for run in work.engines}
-            work.episode = repaired
-            work.engines = tuple(
-                run.model_copy(update={"repaired": True}) if _score(run) > before[run.engine] else run
-                for run in again
-            )
+        if sum(map(_score, again)) <= sum(map(_score, work.engines)):
+            return False
+        before = {run.engine: _score(run) for run in work.engines}
+        work.episode = repaired
+        work.engines = tuple(
+            run.model_copy(update={"repaired": True}) if _score(run) > before[run.engine] else run
+            for run in again
+        )
+        return True
 
     async def _wave(
         self, writer: Writer, working: Sequence[Engine], context: EngineContext, desk: Desk
