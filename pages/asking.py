@@ -128,7 +128,5 @@ def _who(studio: Studio, key: str) -> str:
     names = studio.writer_names
     if len(names) == 1:
         return ""
-    chosen = st.selectbox(
-        "Writer", names, key=f"{key}_writer", format_func=lambda name: literal(studio.writer_words(name))
-    )
+    chosen = st.selectbox("Writer", names, key=f"{key}_writer", format_func=studio.writer_words)
     return chosen or ""

@@ -150,7 +150,7 @@ def attempts_html(attempts: Sequence[Attempt]) -> str:
     """A row for each attempt: what became of it, and what it took."""
     rows = "".join(
         f'<tr><th scope="row">{escape(TIER_WORDS[attempt.tier])}</th><td>{escape(_became(attempt))}</td>'
-        f"<td>{attempt.seconds:.1f} s</td><td>{escape(_took(attempt))}</td></tr>"
+        f"<td>{attempt.seconds:.1f}&nbsp;s</td><td>{escape(_took(attempt))}</td></tr>"
         for attempt in attempts
     )
     return (
