@@ -7,15 +7,14 @@ import copy
 import json
 import random
 import threading
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, NamedTuple, TypeVar, cast
+from typing import Any, Generic, Literal, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 import httpx2
 import openai
-from openai.types import CompletionUsage
-from openai.types.chat import ChatCompletion, ChatCompletionChunk
+from pydantic_core import from_json
 
 from cinegen_core.writers.base import Call, CallOutcome, Desk
 from cinegen_core.writers.model.breaker import Breaker
@@ -39,6 +38,9 @@ T = TypeVar("T")
 
 PATIENCE = 0.4
 """A wait before trying again may take this share of the time left; longer, and the next provider or tier is the better choice."""
+
+STALL_GRAIN = 0.05
+"""Seconds within which pieces of a stream count as one, where stalls are timed."""
 
 TOLD_EVERY = 160
 """Characters of a streamed answer between two looks at it."""
@@ -74,13 +76,30 @@ class _Standing:
     structured: Structured
 
 
+class Usage(NamedTuple):
+    """Tokens as the server counted them; `cached` are part of `prompt`."""
+
+    prompt: int
+    cached: int
+    completion: int
+
+
+class Completion(NamedTuple):
+    """What a server said, or a piece of it."""
+
+    text: str
+    refusal: str
+    finish: str | None
+    usage: Usage | None
+
+
 @dataclass
 class _Meter:
     """One call as it goes."""
 
     started: float
     first_token: float | None = None
-    usage: CompletionUsage | None = None
+    usage: Usage | None = None
 
 
 class _Answer(NamedTuple):
@@ -283,45 +302,42 @@ class Calls:
         question: Question[T],
         meter: _Meter,
     ) -> _Answer:
+        # Answers are read here and not by the SDK's models, which take several times as long over every piece of a stream.
         if question.stream is None:
             async with asyncio.timeout(provider.reply):
-                answer = await client.chat.completions.create(**body)
-            if not isinstance(answer, ChatCompletion):  # a page of HTML, say, comes through as its text
-                raise CallError("server_error", "its answer was no completion")
+                response = await client.post("/chat/completions", cast_to=httpx2.Response, body=body)
+            answer = read_completion(response.content)
             meter.usage = answer.usage
-            if not answer.choices:
-                return _Answer("", cut=False)
-            choice = answer.choices[0]
-            return _taken(choice.message.content, choice.message.refusal, choice.finish_reason)
+            return _taken(answer)
         loop = asyncio.get_running_loop()
+        streamed = {**body, "stream": True, "stream_options": {"include_usage": True}}
+        pieces: list[str] = []
+        refusal, finish = "", None
+        size = told = 0
+        moved = float("-inf")
         async with asyncio.timeout(provider.first_token) as patience:
-            async with cast(
-                openai.AsyncStream[ChatCompletionChunk],
-                await client.chat.completions.create(
-                    **body, stream=True, stream_options={"include_usage": True}
-                ),
-            ) as stream:
-                pieces, refusal, finish = [], "", None
-                size = told = 0
-                async for chunk in cast(AsyncIterator[ChatCompletionChunk], stream):
-                    patience.reschedule(loop.time() + provider.stall)
-                    meter.usage = chunk.usage or meter.usage
-                    if not chunk.choices:
+            async with client.chat.completions.with_streaming_response.create(**streamed) as response:
+                async for line in response.iter_lines():
+                    if loop.time() - moved > STALL_GRAIN:
+                        moved = loop.time()
+                        patience.reschedule(moved + provider.stall)
+                    if not line.startswith("data:") or line.endswith("[DONE]"):
                         continue
-                    delta = chunk.choices[0].delta
-                    finish = chunk.choices[0].finish_reason or finish
-                    refusal += delta.refusal or ""
-                    if delta.content:
+                    piece = read_completion(line[5:], part="delta")
+                    meter.usage = piece.usage or meter.usage
+                    finish = piece.finish or finish
+                    refusal += piece.refusal
+                    if piece.text:
                         if meter.first_token is None:
                             meter.first_token = max(0.0, self._clock() - meter.started)
-                        pieces.append(delta.content)
-                        size += len(delta.content)
+                        pieces.append(piece.text)
+                        size += len(piece.text)
                         if size - told >= TOLD_EVERY:
                             told = size
                             question.stream("".join(pieces))
         if finish is None:
             raise CallError("connection", "its answer broke off")
-        return _taken("".join(pieces), refusal, finish)
+        return _taken(Completion("".join(pieces), refusal, finish, meter.usage))
 
     def _client(self, provider: Provider) -> openai.AsyncOpenAI:
         """One for each attempt: connections belong to the event loop that they were opened on."""
@@ -387,18 +403,41 @@ def _body(
     return {key: value for key, value in body.items() if key not in provider.omit}
 
 
-def _taken(content: str | None, refusal: str | None, finish: str | None) -> _Answer:
-    if refusal or finish == "content_filter":
+def read_completion(content: str | bytes, *, part: Literal["message", "delta"] = "message") -> Completion:
+    """A completion, or a piece of a streamed one. Raises `CallError` for anything else, a page of HTML say."""
+    try:
+        found = from_json(content)
+    except ValueError as error:
+        raise CallError("server_error", "its answer was no completion") from error
+    if not isinstance(found, dict) or "error" in found or not isinstance(found.get("choices"), list):
+        raise CallError("server_error", "its answer was no completion")
+    choice = found["choices"][0] if found["choices"] else {}
+    message = choice.get(part) or {}
+    usage = found.get("usage")
+    details = (usage or {}).get("prompt_tokens_details") or {}
+    return Completion(
+        text=message.get("content") or "",
+        refusal=message.get("refusal") or "",
+        finish=choice.get("finish_reason"),
+        usage=Usage(
+            int(usage.get("prompt_tokens") or 0),
+            int(details.get("cached_tokens") or 0),
+            int(usage.get("completion_tokens") or 0),
+        )
+        if usage
+        else None,
+    )
+
+
+def _taken(answer: Completion) -> _Answer:
+    if answer.refusal or answer.finish == "content_filter":
         raise CallError("refused", "it declined to write this")
-    return _Answer(content or "", cut=finish == "length")
+    return _Answer(answer.text, cut=answer.finish == "length")
 
 
 def _record(purpose: str, provider: Provider, outcome: CallOutcome, meter: _Meter, now: float) -> Call:
-    usage = meter.usage
-    prompt = usage.prompt_tokens if usage else 0
-    details = usage.prompt_tokens_details if usage else None
-    cached = min(prompt, (details.cached_tokens or 0) if details else 0)
-    completion = usage.completion_tokens if usage else 0
+    prompt, cached, completion = meter.usage or Usage(0, 0, 0)
+    cached = min(prompt, cached)
     return Call(
         purpose=purpose,
         provider=provider.name,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from pydantic import BaseModel
@@ -13,6 +14,7 @@ _DROPPED = frozenset(
 )  # fmt: skip
 
 
+@lru_cache(maxsize=64)
 def plain_schema(model: type[BaseModel], *, without: frozenset[str] = frozenset()) -> dict[str, Any]:
     """The schema that a model's answer is held to; `without` names fields of the outermost object that are not asked for.
 
