@@ -3,6 +3,8 @@
 # make check    lint, format and types alone; `make format` also mends the layout
 # make quality  measures the embedded writer at full size (takes long; prints a table, writes benchmarks/QUALITY.md)
 # make scorer-report  shows what the scorer keeps of its promises (two minutes; writes benchmarks/SCORER.md)
+# make tiers-report   what the studio adds to its calls to a model (ten minutes; writes benchmarks/TIERS.md)
+# make flags-report   triggers simulated, and the speed of flags (six minutes; writes benchmarks/TRIGGERS.md, FLAGS_SPEED.md)
 # make profiles       measures the embedded writer on the scorer's scale, for cinegen_core/tiers/profiles.toml
 
 PYTHON ?= python3
@@ -11,7 +13,7 @@ BIN := $(VENV)/bin
 PORT ?= 8501
 
 .DEFAULT_GOAL := studio
-.PHONY: studio test check quality scorer-report profiles lint format types pytest clean
+.PHONY: studio test check quality scorer-report tiers-report flags-report profiles lint format types pytest clean
 
 studio: $(VENV)/installed
 	$(BIN)/cinegen studio --port $(PORT)
@@ -30,6 +32,14 @@ quality: $(VENV)/installed
 # The rated stories are read from CINEGEN_RATED_DATA; without it their part is left out.
 scorer-report: $(VENV)/installed
 	$(BIN)/python -m benchmarks.scorer --out benchmarks/SCORER.md
+
+# Frameworks to compare with are used where they are installed (the extra `bench`).
+tiers-report: $(VENV)/installed
+	$(BIN)/python -m benchmarks.tiers --out benchmarks/TIERS.md --frameworks
+
+flags-report: $(VENV)/installed
+	$(BIN)/python -m benchmarks.triggers --out benchmarks/TRIGGERS.md --plot docs/triggers.svg
+	$(BIN)/python -m benchmarks.flags_speed --out benchmarks/FLAGS_SPEED.md
 
 profiles: $(VENV)/installed
 	$(BIN)/python -m benchmarks.profiles

@@ -1,4 +1,4 @@
-"""The command line: `cinegen write`, `season`, `score`, `bible check`, `samples`, `engines`, `cache`, `studio`.
+"""The command line: `cinegen write`, `season`, `score`, `bible check`, `samples`, `engines`, `cache`, `flags`, `studio`.
 
 Who writes is set in the environment: CINEGEN_MODEL with OPENAI_BASE_URL and OPENAI_API_KEY, or a list of providers in
 the file that CINEGEN_PROVIDERS names; with neither, the embedded writer does.
@@ -21,6 +21,9 @@ from typing import Annotated, Any, NoReturn
 import typer
 from pydantic import ValidationError
 
+from cinegen_core.cli_flags import flags_app
+from cinegen_core.clock import SystemClock
+from cinegen_core.flags.declared import DeclarationError
 from cinegen_core.opening import has_screen
 from cinegen_core.opinions import OpinionError, ask_server, sentence_model
 from cinegen_core.report import scorecard_text
@@ -28,13 +31,15 @@ from cinegen_core.scorer import Scorecard
 from cinegen_core.scorer import score as score_script
 from cinegen_core.scorer.beside import ask_a_model, coherence_by_meaning, with_beside
 from cinegen_core.settings import Settings, SettingsError
+from cinegen_core.steering import Steering
+from cinegen_core.store import StoreError
 from cinegen_core.story import Episode, EpisodeRequest, Policy, StoryBible
 from cinegen_core.story.errors import StoryError
 from cinegen_core.story.formats import read_script, to_fdx, to_fountain, to_json, to_text
 from cinegen_core.story.load import load_bible, load_sample, load_state, sample_names
 from cinegen_core.story.script import Script
 from cinegen_core.story.source import read_text
-from cinegen_core.studio import TIER_WORDS, Studio, from_tier
+from cinegen_core.studio import TIER_WORDS, Studio, open_steering, open_studio
 from cinegen_core.tiers.model import Generation
 from cinegen_core.tiers.runner import NothingWrittenError
 
@@ -85,6 +90,9 @@ Without = Annotated[
     list[str] | None,
     typer.Option("--without", metavar="ENGINE", help="Leave an engine out; may be repeated."),
 ]
+
+
+app.add_typer(flags_app(lambda: _steering()), name="flags")
 
 
 @app.command()
@@ -266,7 +274,7 @@ def cache_clear() -> None:
 
 
 @app.command(name="studio")
-def open_studio(
+def serve(
     *,
     port: Annotated[
         int | None, typer.Option(min=1, max=65535, help="The port; 8501 unless CINEGEN_PORT says otherwise.")
@@ -324,7 +332,7 @@ def _request(**values: Any) -> EpisodeRequest:
 
 
 def _policy(studio: Studio, tier: Tier | None, without: list[str] | None, provider: str | None) -> Policy:
-    policy = from_tier(tier.value if tier else None)
+    policy = studio.policy(tier=tier.value if tier else None)
     if provider is not None:
         if provider not in studio.writer_names:
             _usage(
@@ -401,7 +409,13 @@ def _settings(**arguments: Any) -> Settings:
 
 
 def _studio() -> Studio:
-    return Studio(_settings())
+    return open_studio(_settings())
+
+
+def _steering() -> tuple[Steering, Settings]:
+    settings = _settings()
+    settings = settings if settings.install_id else settings.with_install_id()
+    return open_steering(settings, SystemClock()), settings
 
 
 def _usage(message: str) -> NoReturn:
@@ -413,7 +427,7 @@ def main() -> None:
     """The console script."""
     try:
         app()
-    except StoryError as error:
+    except (StoryError, StoreError, DeclarationError, SettingsError) as error:
         typer.echo(str(error), err=True)
         raise SystemExit(1) from error
     except NothingWrittenError as error:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -23,6 +25,12 @@ def _user_data() -> Path:
     return Path(platformdirs.user_data_dir("cinegen-studio", appauthor=False))
 
 
+def _flags_file() -> Path:
+    """Beside the program in a checkout; where the installer puts it otherwise."""
+    here = Path(__file__).parents[1] / "flags.toml"
+    return here if here.exists() else Path(sys.prefix) / "share" / "cinegen" / "flags.toml"
+
+
 class Settings(Noun):
     """All of it. Every field can be set in the environment: `data_dir` as CINEGEN_DATA_DIR, and so on.
 
@@ -36,6 +44,20 @@ class Settings(Noun):
     cache_megabytes: Annotated[
         int, Field(ge=0, le=100_000, description="disk for answers kept; 0 keeps none")
     ] = 256
+    flags_file: Path = Field(
+        default_factory=_flags_file, description="the file that declares the feature flags"
+    )
+    database_url: str = Field(
+        default="",
+        repr=False,
+        description="where flags' journal and outcomes are kept; empty: a file in data_dir",
+    )
+    environment: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$")] = "production"
+    beta: bool = Field(default=False, description="whether whoever uses this installation is a beta tester")
+    install_id: str = Field(
+        default="", description="stands for the user where nobody signs in; made up once and kept"
+    )
+    operator: str = Field(default="", description="recorded with every change of a flag")
     automatic_emergency: bool = Field(
         default=True, description="whether a health score below 60 puts the studio into emergency mode"
     )
@@ -43,6 +65,20 @@ class Settings(Noun):
         default=(),
         description="who serves language models, in the order to ask them; none: the embedded writer",
     )
+
+    def with_install_id(self) -> Settings:
+        """With the random id of this installation, read from the data folder, or made up and kept there if there is none."""
+        file = self.data_dir / "install-id"
+        try:
+            self.data_dir.mkdir(parents=True, exist_ok=True)
+            if not file.exists():
+                file.write_text(uuid.uuid4().hex + "\n", encoding="ascii")
+            found = file.read_text(encoding="ascii").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingsError(
+                f"{file}: the id of this installation cannot be kept ({error}). Set CINEGEN_INSTALL_ID."
+            ) from error
+        return self.model_copy(update={"install_id": found})
 
     @classmethod
     def load(cls, environ: Mapping[str, str], **arguments: Any) -> Settings:

@@ -19,11 +19,17 @@ from pydantic import ValidationError
 
 from cinegen_core.clock import Clock, SystemClock
 from cinegen_core.engines import Engine, all_engines
+from cinegen_core.flags.control import Flags
+from cinegen_core.flags.model import Context
 from cinegen_core.jobs import Job, JobView
 from cinegen_core.monitor import Emergency, EmergencyState, Health, Sample, health_of, sample_of
 from cinegen_core.settings import Settings
+from cinegen_core.steering import Steering
+from cinegen_core.steering import sample_of as outcome_of
 from cinegen_core.store import EpisodeStore, FolderStore, Record, Season
+from cinegen_core.store.outcomes import SqlOutcomes
 from cinegen_core.store.results import NoResults, ResultCache, Results
+from cinegen_core.store.sql import Database, SqlJournal, sqlite_url
 from cinegen_core.story import EpisodeRequest, Policy, StoryBible
 from cinegen_core.story.load import load_sample, sample_names
 from cinegen_core.tiers.judging import Judge, judge
@@ -43,6 +49,9 @@ TIER_WORDS: Mapping[TierName, str] = {
 
 EMBEDDED = "embedded"
 
+WATCHED_EVERY = 0.25
+"""Seconds between two looks at whether what is being written with the engines may go on."""
+
 PROBE_LOOK = 1.0
 """Seconds between two looks at whether a probe is due."""
 
@@ -56,14 +65,24 @@ class StudioBusyError(RuntimeError):
 
 def from_tier(tier: TierName | None) -> Policy:
     """The policy of somebody who picks a way of writing: that tier, and below it what catches a failure."""
-    return Policy() if tier is None else Policy(tiers=TIERS[TIERS.index(tier) :])
+    return at_most(Policy(), tier)
+
+
+def at_most(policy: Policy, tier: TierName | None) -> Policy:
+    """The policy without the tiers above the one that somebody picked; what it does not permit, picking does not bring back."""
+    if tier is None:
+        return policy
+    below = TIERS[TIERS.index(tier) :]
+    tiers = tuple(name for name in policy.tiers if name in below)
+    return policy.model_copy(update={"tiers": tiers or ("basic_fallback",)})
 
 
 class Studio:
     """Writes episodes: in the foreground (`generate`), or in the background and kept (`start`).
 
-    Use it as a context manager, or call `close`. `decide` gives a person's policy (empty: nobody known); `transport`
-    what calls to a model travel over; `results` keeps answers; `warn` is told what went wrong without stopping anything.
+    Use it as a context manager, or call `close`. `steering` decides by flags how a person's
+    requests are answered (without it, all is on); `transport` is what calls to a model travel over; `results` keeps
+    answers; `warn` is told what went wrong without stopping anything.
     With `probes` off, whoever holds the studio calls `probe` in an emergency.
     """
 
@@ -79,7 +98,7 @@ class Studio:
         writers: Mapping[TierName, Writer] | None = None,
         engines: Sequence[Engine] | None = None,
         judge: Judge = judge,
-        decide: Callable[[str], Policy] | None = None,
+        steering: Steering | None = None,
         warn: Callable[[str], None] | None = None,
         probes: bool = True,
     ) -> None:
@@ -89,7 +108,7 @@ class Studio:
         self._clock = clock or SystemClock()
         self._rng = rng or random.SystemRandom()
         self._judge = judge
-        self._decide = decide or (lambda who: Policy())
+        self.steering = steering
         self._fixed_writers = writers
         self._embedded = EmbeddedWriter()
         self._template = TemplateWriter()
@@ -110,6 +129,22 @@ class Studio:
 
     def new_id(self) -> str:
         return f"{self._rng.getrandbits(64):016x}"
+
+    def context(self, who: str = "") -> Context:
+        """For whom flags are evaluated: a person, or this installation where nobody is known."""
+        return Context(user=who or self.settings.install_id or None, beta=self.settings.beta)
+
+    def policy(
+        self,
+        who: str = "",
+        *,
+        tier: TierName | None = None,
+        writer: str = "",
+        engines: frozenset[str] | None = None,
+    ) -> Policy:
+        """How this person's requests are answered, with what was picked: a tier to begin with, a writer, some engines."""
+        policy = self.steering.decide(self.context(who)).policy if self.steering is not None else Policy()
+        return at_most(policy, tier).model_copy(update={"writer": writer, "engines": engines})
 
     @property
     def writer_names(self) -> tuple[str, ...]:
@@ -152,11 +187,13 @@ class Studio:
         Cancelling this cancels the work, and raises `Stopped` if something of it was finished. Raises
         `NothingWrittenError` if no tier of the policy came to an episode, and `KeyError` for an unknown `policy.writer`.
         """
-        policy = policy or self._decide(who)
+        steered = self.steering.decide(self.context(who)) if self.steering is not None else None
+        decided = policy is None or steered is None or _unasked(policy) == steered.policy
+        policy = policy or (steered.policy if steered is not None else Policy())
         id = id or self.new_id()
         started = self._clock.monotonic()
-        emergency = self._emergency.state
-        if emergency is not None and policy.tiers != ("basic_fallback",):
+        emergency = self.emergency
+        if emergency is not None:
             policy = policy.model_copy(update={"tiers": ("basic_fallback",)})
             answer = await self._write(request, policy, on_update, started)
             notice = f"The studio is in emergency mode ({emergency.reason}), so this episode comes from the template."
@@ -171,7 +208,11 @@ class Studio:
         async def compute() -> Generation:
             answer = await self._write(request, policy, on_update, started)
             generation = self._generation(id, answer, started)
-            self._note(generation, policy)
+            if steered is not None and decided:
+                generation = generation.model_copy(
+                    update={"flags": steered.values, "flag_reasons": steered.reasons}
+                )
+            self._note(generation, policy, who)
             if answer.winner.outcome == "accepted" and answer.winner.tier == policy.tiers[0]:
                 written = generation.model_copy(update={"kept": self._clock.now()})
                 self._results.put(key, written.model_dump_json())
@@ -185,6 +226,7 @@ class Studio:
         halt = Halt()
         with self._lock:
             self._halts.add(halt)
+        watching = asyncio.create_task(self._watch(halt)) if self.steering is not None else None
         try:
             return await run(
                 request,
@@ -201,6 +243,17 @@ class Studio:
         finally:
             with self._lock:
                 self._halts.discard(halt)
+            if watching is not None:
+                watching.cancel()
+
+    async def _watch(self, halt: Halt) -> None:
+        """Lets a request fall to the next tier when what it is written with is taken away, here or by another studio."""
+        while self.steering is not None:
+            reason = self.steering.withdrawn()
+            if reason:
+                halt.fall(reason)
+                return
+            await asyncio.sleep(WATCHED_EVERY)
 
     def _generation(
         self, id: str, answer: Answer, started: float, notices: tuple[str, ...] | None = None
@@ -256,13 +309,20 @@ class Studio:
         """How many answers are kept, and how many bytes they take."""
         return self._results.size()
 
-    def _note(self, generation: Generation, policy: Policy) -> None:
-        """Health hears of what was written just now: not of kept answers, and not of those given in an emergency."""
+    def _note(self, generation: Generation, policy: Policy, who: str) -> None:
+        """Health and triggers hear of what was written just now: not of kept answers, and not of those given in an emergency."""
         first = next((tier for tier in TIERS if tier == policy.tiers[0]), TIERS[0])
         winner = generation.winner
         with self._lock:
             self._samples.append(self._sample(generation.attempts, winner, policy, first, generation.seconds))
-        if self.settings.automatic_emergency:
+        monitored = True
+        if self.steering is not None:
+            monitored = self.steering.monitored(self.context(who))
+            if generation.flags:
+                profile = self.writers_for(policy)[first].profile
+                sample = outcome_of(generation, policy, at=self._clock.now(), profile=profile)
+                self.steering.observed(sample, evaluate=monitored)
+        if self.settings.automatic_emergency and monitored:
             self._emergency.observe(self.health())
 
     def _sample(
@@ -287,19 +347,28 @@ class Studio:
 
     @property
     def emergency(self) -> EmergencyState | None:
-        """None while all is well."""
+        """Entered by health or by a person; None while all is well. A person's is in the journal, and holds for every studio that
+        shares it."""
+        overlay = self.steering.flags.overlay.emergency if self.steering is not None else None
+        if overlay is not None:
+            return EmergencyState(by=overlay.who, reason=overlay.why, since=overlay.since.timestamp())
         return self._emergency.state
 
     def enter_emergency(self, *, by: str, reason: str) -> None:
         """From now on only the template writes; what is being written with the engines falls to the next tier at once."""
-        self._emergency.enter(by, reason)
+        if self.steering is not None:
+            self.steering.flags.emergency(who=by, why=reason)
+        else:
+            self._emergency.enter(by, reason)
         with self._lock:
             halts = tuple(self._halts)
         for halt in halts:
             halt.fall(f"was stopped by {by}: {reason}")
 
-    def leave_emergency(self, *, by: str) -> None:
+    def leave_emergency(self, *, by: str, reason: str = "it is over") -> None:
         """Ends the emergency, whoever entered it."""
+        if self.steering is not None:
+            self.steering.flags.emergency_over(who=by, why=reason)
         self._emergency.leave(by)
 
     async def probe(self) -> bool:
@@ -440,6 +509,8 @@ class Studio:
         for job in jobs:
             job.join(None)
         self._results.close()
+        if self.steering is not None:
+            self.steering.close()
 
     def __enter__(self) -> Self:
         return self
@@ -448,6 +519,36 @@ class Studio:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def open_studio(settings: Settings, *, clock: Clock | None = None) -> Studio:
+    """A studio with everything that its settings name: flags, database, kept answers. Raises as `open_steering` does."""
+    clock = clock or SystemClock()
+    with_id = settings if settings.install_id else settings.with_install_id()
+    return Studio(with_id, clock=clock, steering=open_steering(with_id, clock))
+
+
+def open_steering(settings: Settings, clock: Clock) -> Steering:
+    """The flags of an installation, and what watches over them.
+
+    Raises `DeclarationError` where flags.toml cannot be used at all, `StoreError` where the database cannot.
+    """
+    warn = logging.getLogger(__name__).warning
+    database = Database(settings.database_url or sqlite_url(settings.data_dir / "cinegen.db"))
+    try:
+        journal = SqlJournal(database)
+        flags = Flags(settings.flags_file, journal, now=clock.now, on_problem=warn, monotonic=clock.monotonic)
+        return Steering(
+            flags, SqlOutcomes(database), journal.read, now=clock.now, warn=warn, close=database.close
+        )
+    except BaseException:
+        database.close()
+        raise
+
+
+def _unasked(policy: Policy) -> Policy:
+    """A policy without what a person may pick beside what flags decide."""
+    return policy.model_copy(update={"writer": "", "engines": None})
 
 
 def _results(settings: Settings, warn: Callable[[str], None]) -> Results:

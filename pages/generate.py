@@ -12,7 +12,7 @@ from cinegen_core.jobs import JobView
 from cinegen_core.store import Record, Season, StoreError
 from cinegen_core.story import EpisodeRequest, Policy, StoryBible
 from cinegen_core.story.formats import to_fdx, to_fountain, to_json, to_text
-from cinegen_core.studio import TIER_WORDS, Studio, StudioBusyError, from_tier
+from cinegen_core.studio import TIER_WORDS, Studio, StudioBusyError
 from pages.asking import Wish, choose_bible, how
 from pages.script_view import PAGE_STYLE, attempts_html, draft_html, engines_html, scorecard_html, script_html
 from pages.shared import literal, the_studio
@@ -123,15 +123,15 @@ def _begin(
     studio: Studio, season: Season, request: EpisodeRequest, wish: Wish, parent: str | None = None
 ) -> None:
     try:
-        job = studio.start(request, season=season.id, parent=parent, policy=wish_policy(wish))
+        job = studio.start(request, season=season.id, parent=parent, policy=wish_policy(studio, wish))
     except StudioBusyError as error:
         st.warning(literal(str(error)))
         return
     _go(season=season.id, episode=parent, job=job)
 
 
-def wish_policy(wish: Wish) -> Policy:
-    return from_tier(wish.tier).model_copy(update={"writer": wish.writer})
+def wish_policy(studio: Studio, wish: Wish) -> Policy:
+    return studio.policy(tier=wish.tier, writer=wish.writer)
 
 
 def _season(studio: Studio, season: Season) -> None:
@@ -285,7 +285,7 @@ def _choices(studio: Studio, season: Season, bible: StoryBible, record: Record) 
 
 def _already(studio: Studio, season: Season, parent: Record, choice: str, wish: Wish) -> Record | None:
     """The episode that this very wish led to before; it would come out the same."""
-    writer = studio.writers_for(wish_policy(wish))[wish.tier].name
+    writer = studio.writers_for(wish_policy(studio, wish))[wish.tier].name
     for record in studio.store.records(season.id):
         same = (record.seed, record.minutes, record.direction) == (wish.seed, wish.minutes, wish.direction)
         if (

@@ -8,11 +8,11 @@ import re
 import streamlit as st
 
 from cinegen_core.settings import Settings
-from cinegen_core.studio import Studio
+from cinegen_core.studio import Studio, open_studio
 
 
 def make_studio() -> Studio:
-    return Studio(Settings.load(os.environ))
+    return open_studio(Settings.load(os.environ))
 
 
 @st.cache_resource(show_spinner=False)

@@ -47,6 +47,19 @@ def profiles() -> Mapping[str, Profile]:
     return {name: Profile.model_validate(table) for name, table in tables["profiles"].items()}
 
 
+def as_guide(score: float, profile: str) -> float:
+    """A score (0..10) by a writer of this profile, on the scale of the guide's thresholds: the profile's `least`, `good` and `fine`
+    become 7.0, 7.5 and 8.0, straight between them and to 0 and 10. Triggers and gates are declared on that scale."""
+    known = profiles()
+    held_to = known.get(profile, known["model"])
+    own = (0.0, held_to.least, held_to.good, held_to.fine, 10.0)
+    guide = (0.0, 7.0, 7.5, 8.0, 10.0)
+    for low, high, to_low, to_high in zip(own, own[1:], guide, guide[1:], strict=False):
+        if score <= high and high > low:
+            return to_low + (to_high - to_low) * (score - low) / (high - low)
+    return score
+
+
 def profiles_version() -> str:
     """The scorer's version that the profiles were set for."""
     text = (files("cinegen_core.tiers") / "profiles.toml").read_text(encoding="utf-8")

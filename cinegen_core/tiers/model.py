@@ -96,6 +96,7 @@ class Generation(Noun):
     """The answer to a request: the best episode, how it came about, and what its reader should be told.
 
     `kept` is when it was first written, where it comes from the cache of results; `seconds` is then what the look took.
+    `flags` are those that decided how it was written, with `flag_reasons` in words; empty where a person chose the way of writing.
     """
 
     id: str
@@ -106,6 +107,8 @@ class Generation(Noun):
     notices: tuple[str, ...] = ()
     seconds: Annotated[float, Field(ge=0)] = 0.0
     kept: datetime | None = None
+    flags: dict[str, bool] = Field(default_factory=dict)
+    flag_reasons: dict[str, str] = Field(default_factory=dict)
 
     @property
     def winner(self) -> Attempt | None:

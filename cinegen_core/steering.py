@@ -1,0 +1,235 @@
+"""What flags switch in a studio, and what its outcomes do to them: policies from flags, samples to triggers and rollouts."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import NamedTuple, Protocol
+
+from cinegen_core.flags.control import Flags, RefusedError
+from cinegen_core.flags.journal import JournalError, StaleVersionError, fold
+from cinegen_core.flags.model import Change, Context, Declared, Evaluation, Overlay, Sample
+from cinegen_core.flags.replay import rebuilt
+from cinegen_core.flags.rollout import Decision
+from cinegen_core.flags.triggers import Verdict
+from cinegen_core.flags.watch import Action, Tick, WatchState, decision, step, verdicts
+from cinegen_core.story import Policy
+from cinegen_core.tiers.judging import as_guide
+from cinegen_core.tiers.model import Generation
+
+GENERATION_FLAGS = (
+    "complete_context", "high_temperature", "enhanced_fallbacks", "comprehensive_engines", "genre_engines", "beta_features",
+)  # fmt: skip
+"""Those that decide how an episode is written."""
+
+MONITORING = "production_monitoring"
+KEPT = timedelta(days=90)
+"""How far back samples are read when a studio starts."""
+
+
+class Outcomes(Protocol):
+    """Samples as they were recorded, in order, each with a number that grows."""
+
+    def add(self, sample: Sample) -> int: ...
+
+    def read(self, after: int = 0, since: datetime | None = None) -> Sequence[tuple[int, Sample]]: ...
+
+
+class MemoryOutcomes:
+    """Until the program ends."""
+
+    def __init__(self) -> None:
+        self._samples: list[Sample] = []
+        self._lock = threading.Lock()
+
+    def add(self, sample: Sample) -> int:
+        with self._lock:
+            self._samples.append(sample)
+            return len(self._samples)
+
+    def read(self, after: int = 0, since: datetime | None = None) -> Sequence[tuple[int, Sample]]:
+        with self._lock:
+            return [
+                (number, sample)
+                for number, sample in enumerate(self._samples, start=1)
+                if number > after and (since is None or sample.at >= since)
+            ]
+
+
+class Steered(NamedTuple):
+    """The policy for one request, and the evaluations that made it, by flag."""
+
+    policy: Policy
+    evaluations: Mapping[str, Evaluation]
+
+    @property
+    def values(self) -> dict[str, bool]:
+        return {key: evaluation.value for key, evaluation in self.evaluations.items()}
+
+    @property
+    def reasons(self) -> dict[str, str]:
+        """In words, by flag: "on: bucket 12 <= 90"."""
+        return {
+            key: f"{evaluation.words} ({evaluation.reason})" for key, evaluation in self.evaluations.items()
+        }
+
+
+def policy_of(values: Mapping[str, bool]) -> Policy:
+    """How a request may be answered with these flags on or off; a flag that is not there counts as off.
+
+    With the comprehensive engines and the enhanced fallbacks both off only the template is left, which is what an emergency
+    disable comes to.
+    """
+    tiers = ["basic_fallback"]
+    if values.get("enhanced_fallbacks"):
+        tiers.insert(0, "enhanced_baseline")
+    if values.get("comprehensive_engines"):
+        tiers.insert(0, "comprehensive")
+    return Policy(
+        tiers=tuple(tiers),
+        genre_engines=bool(values.get("genre_engines")),
+        complete_context=bool(values.get("complete_context")),
+        high_temperature=bool(values.get("high_temperature")),
+        repairs=2 if values.get("beta_features") else 1,
+    )
+
+
+def sample_of(generation: Generation, policy: Policy, *, at: datetime, profile: str) -> Sample:
+    """What triggers, gates and cohorts learn from one answer. Quality is on the guide's scale, whoever wrote: `as_guide`."""
+    score = generation.winner.score if generation.winner is not None else None
+    failed = generation.tier == "basic_fallback" and policy.tiers[0] != "basic_fallback"
+    return Sample(
+        at=at,
+        on=frozenset(key for key, value in generation.flags.items() if value),
+        off=frozenset(key for key, value in generation.flags.items() if not value),
+        quality=None if score is None else as_guide(score, profile),
+        error=failed,
+        seconds=generation.seconds,
+    )
+
+
+class Steering:
+    """Flags in force, and what watches over them. May be used from any thread, and by several studios that share file and database:
+    each of them steps through everybody's outcomes, in the order in which they were recorded, and carries out what is called for;
+    who comes second finds it done."""
+
+    def __init__(
+        self,
+        flags: Flags,
+        outcomes: Outcomes,
+        changes: Callable[[int], Sequence[Change]],
+        *,
+        now: Callable[[], datetime],
+        warn: Callable[[str], None],
+        close: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`changes` reads the journal after a version; `close` closes what all this stands on. Raises `JournalError` and `StoreError`."""
+        self.flags = flags
+        self.now = now
+        self.changes = changes
+        self._outcomes, self._warn = outcomes, warn
+        self.close = close
+        self._lock = threading.RLock()
+        made = changes(0)
+        recorded = outcomes.read(since=now() - KEPT)
+        self._last_sample = recorded[-1][0] if recorded else 0
+        self._overlay = fold(made)
+        self._state = rebuilt([sample for _, sample in recorded], made, flags.declared)
+
+    def decide(self, context: Context) -> Steered:
+        """The policy for somebody, from one state of the flags."""
+        snapshot = self.flags.snapshot()
+        evaluations = {key: snapshot.evaluate(key, context) for key in GENERATION_FLAGS}
+        return Steered(policy_of({key: one.value for key, one in evaluations.items()}), evaluations)
+
+    def monitored(self, context: Context) -> bool:
+        """Whether outcomes are evaluated at all."""
+        return self.flags.evaluate(MONITORING, context, default=True).value
+
+    def withdrawn(self) -> str:
+        """Why what is being written with the engines must fall to the next tier now; empty while it may go on."""
+        overlay = self.flags.overlay
+        if overlay.emergency is not None:
+            return f"was stopped by {overlay.emergency.who}: {overlay.emergency.why}"
+        engines = overlay.flags.get("comprehensive_engines")
+        if engines is not None and engines.latched is not None:
+            return f"was stopped, since comprehensive_engines was rolled back: {engines.latched}"
+        return ""
+
+    def observed(self, sample: Sample, *, evaluate: bool = True) -> tuple[Action, ...]:
+        """Records an outcome; if it is to be evaluated, steps through it and carries out what is called for."""
+        self._outcomes.add(sample)
+        return self.catch_up() if evaluate else ()
+
+    def catch_up(self) -> tuple[Action, ...]:
+        """Steps through the outcomes and changes of all who share the database, up to now."""
+        with self._lock:
+            done: list[Action] = []
+            self.flags.look()
+            self._follow_changes()
+            for number, sample in self._outcomes.read(after=self._last_sample):
+                self._last_sample = number
+                done += self._step(sample)
+            done += self._step(Tick(self.now()))
+            return tuple(done)
+
+    def _follow_changes(self) -> None:
+        for change in self.changes(self._overlay.version):
+            self._state, _ = step(self.flags.declared, self._overlay, self._state, Tick(change.at))
+            self._overlay = fold([change], self._overlay)
+            self._state, _ = step(self.flags.declared, self._overlay, self._state, Tick(change.at))
+
+    def _step(self, event: Sample | Tick) -> list[Action]:
+        self._state, actions = step(self.flags.declared, self._overlay, self._state, event)
+        done = []
+        for action in actions:
+            if self._carry_out(action):
+                done.append(action)
+            self._follow_changes()
+        return done
+
+    def _carry_out(self, action: Action) -> bool:
+        """Whether it was done. What somebody else has done or forbidden meanwhile is not done again."""
+        flags = self.flags
+        try:
+            if action.kind == "roll_back":
+                flags.rollback(action.flag, who="trigger", why=action.words)
+            elif action.kind == "pause":
+                flags.pause_rollout(action.rollout, who="rollout", why=action.words)
+            elif action.kind == "await_approval":
+                flags.pause_rollout(action.rollout, who="rollout", why=action.words, awaiting_approval=True)
+            elif action.kind == "advance" and action.phase is not None:
+                flags.advance_rollout(action.rollout, action.phase + 1, who="rollout", why=action.words)
+            elif action.kind == "complete":
+                flags.complete_rollout(action.rollout, who="rollout", why=action.words)
+        except (RefusedError, StaleVersionError):
+            return False
+        except JournalError as error:
+            self._warn(
+                f"{action.words}: this calls for a change of {action.flag}, which could not be recorded ({error})."
+            )
+            return False
+        if action.kind in ("roll_back", "warn"):
+            self._warn(f"{action.flag}: {action.words}")
+        return True
+
+    def verdicts(self, flag: str) -> dict[str, Verdict]:
+        """What every trigger says about a flag now."""
+        with self._lock:
+            return verdicts(self.flags.declared, self._state, flag, self.now())
+
+    def rollout(self, key: str) -> Decision | None:
+        """Where a rollout's gates stand now; None for one that was never started."""
+        with self._lock:
+            return decision(self.flags.declared, self._overlay, self._state, key, self.now())
+
+    def samples(self, since: datetime | None = None) -> tuple[Sample, ...]:
+        """The recorded outcomes, in order."""
+        return tuple(sample for _, sample in self._outcomes.read(since=since))
+
+    @property
+    def state(self) -> tuple[Declared, Overlay, WatchState]:
+        """What the watch stands on: declaration, overlay, and its own state."""
+        with self._lock:
+            return self.flags.declared, self._overlay, self._state
