@@ -295,9 +295,12 @@ def serve(
         "--browser.gatherUsageStats=false",
     ]
     typer.echo(f"The studio is at http://127.0.0.1:{settings.port} (Ctrl-C closes it).", err=True)
-    # Streamlit looks for .streamlit/config.toml in the folder that it is started in; a data folder given
+    # Streamlit looks for .streamlit/config.toml in the folder that it is started in; what was given
     # relative to the folder we are in now must not move with us.
     environ = {**os.environ, "CINEGEN_DATA_DIR": str(settings.data_dir.absolute())}
+    for name in ("CINEGEN_FLAGS_FILE", "CINEGEN_PROVIDERS"):
+        if environ.get(name):
+            environ[name] = str(Path(environ[name]).absolute())
     if browser and has_screen(sys.platform, os.environ):
         # Streamlit would ask for an e-mail address first if it opened the browser itself.
         subprocess.Popen([sys.executable, "-m", "cinegen_core.opening", "127.0.0.1", str(settings.port)])  # noqa: S603

@@ -30,6 +30,13 @@ _SEASONS_SHOWN = 12
 def page() -> None:
     studio = the_studio()
     st.html(PAGE_STYLE)
+    emergency = studio.emergency
+    if emergency is not None:
+        st.warning(
+            literal(
+                f"Emergency mode, by {emergency.by}: {emergency.reason}. Only the template writes until it ends."
+            )
+        )
     try:
         season = studio.store.season(st.query_params.get("season", ""))
         _sidebar(studio, season)
@@ -257,6 +264,9 @@ def _read(studio: Studio, season: Season, bible: StoryBible, record: Record) -> 
                 f"The same was asked for on {generation.kept.astimezone():%d %B %Y, %H:%M}; this is that answer."
             )
         st.html(attempts_html(generation.attempts))
+        if generation.flags:
+            reasons = "; ".join(f"{key} {why}" for key, why in generation.flag_reasons.items())
+            st.caption(literal(f"Flags: {reasons}."))
         if generation.engines:
             st.html(engines_html(generation.engines, record.asked))
         else:

@@ -292,6 +292,21 @@ def test_outcomes_in_memory_and_in_a_database_read_the_same(room: Room) -> None:
             assert list(kept.read(after, since)) == list(memory.read(after, since))
 
 
+def test_the_page_says_that_it_is_an_emergency(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    from streamlit.testing.v1 import AppTest
+
+    from pages import shared
+
+    studio = room.studio()
+    studio.enter_emergency(by="Ada", reason="the model writes nonsense")
+    monkeypatch.setattr(shared, "make_studio", lambda: studio)
+    shared.the_studio.clear()
+    page = AppTest.from_file(str(DECLARED.parent / "studio_app.py"), default_timeout=20).run()
+    shared.the_studio.clear()
+    assert not page.exception
+    assert any("the model writes nonsense" in warning.value for warning in page.warning)
+
+
 def test_without_flags_all_of_it_is_on() -> None:
     with Studio(Settings(cache_megabytes=0), store=MemoryStore(), results=NoResults()) as studio:
         assert studio.policy() == Policy()

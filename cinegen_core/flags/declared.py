@@ -238,6 +238,9 @@ class _Reader:
         )
         self._check_variants((*place, "variants"), table.variants)
         for number, strategy in enumerate(strategies):
+            if not strategy.stickiness:
+                where = (*place, "strategies", number) if table.strategies else place
+                self._report((*where, "stickiness"), "is empty: name what is hashed, or leave it out")
             self._check_variants((*place, "strategies", number, "variants"), strategy.variants)
         payloads: dict[str, str] = {}
         for variant in variants_of(flag):

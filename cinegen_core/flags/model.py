@@ -67,8 +67,8 @@ class Strategy(Noun):
     """Who is in: those whose attributes are among `where`'s, up to `percent` of them by bucket.
 
     `group` is hashed with the key, the flag's own key unless set. `stickiness` names what is hashed: "default" (user, else
-    session, else at random and not sticky), "user", "session", "random", or an attribute. Somebody without it is out
-    (below 100 percent).
+    session, else at random and not sticky), "user", "session", "random", or an attribute. Somebody without it is out,
+    at 100 percent too.
     """
 
     percent: Percent = 100

@@ -198,6 +198,8 @@ PHASE = "dwell_hours = 1, quality = 8, errors = 0.1"
         ('[flags.b]\n[flags.a]\ndepends_on = [{ flag = "b", variants = ["x"] }]', "flags.toml:3: flags.a.depends_on[0] names the variant x, which b does not have: there are disabled"),
         ("[flags.a]\nrollout = 5\n[[flags.a.strategies]]\npercent = 5", "flags.toml:2: flags.a.rollout stands beside strategies: write it in one of these, or leave these out"),
         ("[[flags.a.strategies]]\npercent = 5\n[[flags.a.strategies]]\npercnt = 5", "flags.toml:4: flags.a.strategies[1].percnt is not known: did you mean percent?"),
+        ('[flags.a]\nstickiness = ""', "flags.toml:2: flags.a.stickiness is empty: name what is hashed, or leave it out"),
+        ('[[flags.a.strategies]]\nstickiness = ""', "flags.toml:2: flags.a.strategies[0].stickiness is empty: name what is hashed, or leave it out"),
         ('[[flags.a.variants]]\nname = "x"', "flags.toml:1: flags.a.variants[0].weight is missing: add it"),
         ('[[flags.a.variants]]\nname = "x"\nweight = 1001', "flags.toml:3: flags.a.variants[0].weight has to be less than or equal to 1000, not 1001"),
         ('[flags.a]\nvariants = [{ name = "x", weight = 1 },\n{ name = "x", weight = 1 }]', "flags.toml:3: flags.a.variants[1].name is x again: give it another name"),
