@@ -1,7 +1,8 @@
 """The model that the tiers are measured against, and the process that serves it: `python -m benchmarks.tiers_served`.
 
-For each line on standard input it begins anew, so that no measurement pays for the memory of the one before, and prints one
-line of JSON: the addresses of a model that takes its time and of one that answers at once, and what had been asked before.
+It says when it is ready. For each line on standard input it begins anew, so that no measurement pays for the memory of the one
+before, and prints a line of JSON: the addresses of a model that takes its time and of one that answers at once, and what had
+been asked before.
 """
 
 from __future__ import annotations
@@ -24,13 +25,15 @@ FIRST_TOKEN = 0.3
 PER_TOKEN = 0.001
 """Seconds to a token, of 4 characters."""
 
-TRIMMED = 10
+TRIMMED = 6
 """Lines that a scene keeps in the short form of an episode."""
 
 LEAST = 60
 """Tokens of the shortest directive."""
 
-_PADDING = "What the draft has of this stays where it is, and the rest is for the writer of the room to place. "
+_PADDING = (
+    "What the draft has of this stays where it is, and the rest is for the writer of the room to place. "
+)
 
 _DRAFT, _DIRECTIVE = '{"title"', "you are the specialist "
 
@@ -73,12 +76,15 @@ def digest(bodies: list[Body]) -> str:
 
 def specialist(body: Body) -> str:
     """The engine that a body asks for; empty for the draft and the synthesis."""
-    found = re.search(_DIRECTIVE + r"(\w+)\.", str(body["messages"][1]["content"]).rpartition("</material>")[2])
+    found = re.search(
+        _DIRECTIVE + r"(\w+)\.", str(body["messages"][1]["content"]).rpartition("</material>")[2]
+    )
     return found.group(1) if found else ""
 
 
 def served(mind: Callable[[Body, bool], str]) -> None:
     report: dict[str, object] = {}
+    print(json.dumps("ready"), flush=True)
     waiting = sys.stdin.readline()
     while waiting:
         with (
