@@ -10,4 +10,8 @@ if __name__ == "__main__":
     st.set_page_config(page_title="Cinegen Studio", page_icon=icon, layout="centered")
     st.navigation([st.Page("pages/generate.py", title="Generate", icon=":material/edit_note:")]).run()
 else:
-    app = st.App(__file__)
+    from starlette.routing import Mount
+
+    from pages.shared import the_api
+
+    app = st.App(__file__, routes=[Mount("/api", app=the_api)])

@@ -57,6 +57,12 @@ class Settings(Noun):
     install_id: str = Field(
         default="", description="stands for the user where nobody signs in; made up once and kept"
     )
+    plain_users: bool = Field(
+        default=False, description="whether events keep user ids as they are, not as a keyed hash"
+    )
+    api_token: str = Field(
+        default="", repr=False, description="who may change something over HTTP; empty: nobody"
+    )
     operator: str = Field(default="", description="recorded with every change of a flag")
     automatic_emergency: bool = Field(
         default=True, description="whether a health score below 60 puts the studio into emergency mode"

@@ -23,10 +23,13 @@ from cinegen_core.flags.control import Flags
 from cinegen_core.flags.model import Context
 from cinegen_core.jobs import Job, JobView
 from cinegen_core.monitor import Emergency, EmergencyState, Health, Sample, health_of, sample_of
+from cinegen_core.monitor.events import generation_event
+from cinegen_core.monitoring import Monitoring
 from cinegen_core.settings import Settings
 from cinegen_core.steering import Steering
 from cinegen_core.steering import sample_of as outcome_of
 from cinegen_core.store import EpisodeStore, FolderStore, Record, Season
+from cinegen_core.store.events import SqlEvents
 from cinegen_core.store.outcomes import SqlOutcomes
 from cinegen_core.store.results import NoResults, ResultCache, Results
 from cinegen_core.store.sql import Database, SqlJournal, sqlite_url
@@ -51,6 +54,9 @@ EMBEDDED = "embedded"
 
 WATCHED_EVERY = 0.25
 """Seconds between two looks at whether what is being written with the engines may go on."""
+
+HEARTBEAT = 60.0
+"""Seconds between two heartbeats."""
 
 PROBE_LOOK = 1.0
 """Seconds between two looks at whether a probe is due."""
@@ -81,7 +87,7 @@ class Studio:
     """Writes episodes: in the foreground (`generate`), or in the background and kept (`start`).
 
     Use it as a context manager, or call `close`. `steering` decides by flags how a person's
-    requests are answered (without it, all is on); `transport` is what calls to a model travel over; `results` keeps
+    requests are answered (without it, all is on); `monitoring` records what happens; `transport` is what calls travel over; `results` keeps
     answers; `warn` is told what went wrong without stopping anything.
     With `probes` off, whoever holds the studio calls `probe` in an emergency.
     """
@@ -99,6 +105,7 @@ class Studio:
         engines: Sequence[Engine] | None = None,
         judge: Judge = judge,
         steering: Steering | None = None,
+        monitoring: Monitoring | None = None,
         warn: Callable[[str], None] | None = None,
         probes: bool = True,
     ) -> None:
@@ -109,6 +116,8 @@ class Studio:
         self._rng = rng or random.SystemRandom()
         self._judge = judge
         self.steering = steering
+        self.monitoring = monitoring
+        self._heart: Job | None = None
         self._fixed_writers = writers
         self._embedded = EmbeddedWriter()
         self._template = TemplateWriter()
@@ -197,7 +206,9 @@ class Studio:
             policy = policy.model_copy(update={"tiers": ("basic_fallback",)})
             answer = await self._write(request, policy, on_update, started)
             notice = f"The studio is in emergency mode ({emergency.reason}), so this episode comes from the template."
-            return self._generation(id, answer, started, (notice,))
+            generation = self._generation(id, answer, started, (notice,))
+            self._record(generation, policy, who, emergency=True)
+            return generation
         with self._lock:
             self._last = (request, policy)
         key = self._key(request, policy)
@@ -218,7 +229,25 @@ class Studio:
                 self._results.put(key, written.model_dump_json())
             return generation
 
-        return await self._results.once(key, compute, load=load, seconds=self.settings.budget_seconds)
+        generation = await self._results.once(key, compute, load=load, seconds=self.settings.budget_seconds)
+        self._record(generation, policy, who)
+        return generation
+
+    def _record(self, generation: Generation, policy: Policy, who: str, *, emergency: bool = False) -> None:
+        if self.monitoring is None:
+            return
+        first = _first(policy)
+        self.monitoring.generated(
+            generation_event(
+                generation,
+                at=self._clock.now(),
+                first=first,
+                profile=self.writers_for(policy)[first].profile,
+                who=self.context(who).user or "",
+                series="staging" if self.settings.environment == "staging" else "live",
+                emergency=emergency,
+            )
+        )
 
     async def _write(
         self, request: EpisodeRequest, policy: Policy, on_update: OnUpdate | None, started: float
@@ -311,7 +340,7 @@ class Studio:
 
     def _note(self, generation: Generation, policy: Policy, who: str) -> None:
         """Health and triggers hear of what was written just now: not of kept answers, and not of those given in an emergency."""
-        first = next((tier for tier in TIERS if tier == policy.tiers[0]), TIERS[0])
+        first = _first(policy)
         winner = generation.winner
         with self._lock:
             self._samples.append(self._sample(generation.attempts, winner, policy, first, generation.seconds))
@@ -500,6 +529,24 @@ class Studio:
         job.join(seconds)
         return job.view()
 
+    def begin_heartbeats(self) -> None:
+        """From now on this studio records once a minute that it runs, and lets time pass for its alerts; for whoever serves it."""
+        if self.monitoring is None or self._heart is not None:
+            return
+        monitoring = self.monitoring
+
+        async def work(on_update: OnUpdate) -> None:
+            monitoring.beat("started")
+            while True:
+                await asyncio.sleep(HEARTBEAT)
+                monitoring.beat("running")
+                monitoring.tick()
+                if self.steering is not None:
+                    self.steering.catch_up()
+
+        self._heart = Job(id="heart", season="", number=0, parent=None, work=work)
+        self._heart.start()
+
     def close(self) -> None:
         """Stops what is being written, waits for it to stop, and closes what the studio owns."""
         with self._lock:
@@ -508,6 +555,10 @@ class Studio:
             job.cancel()
         for job in jobs:
             job.join(None)
+        if self._heart is not None and self.monitoring is not None:
+            self._heart.cancel()
+            self._heart.join(None)
+            self.monitoring.beat("stopped")
         self._results.close()
         if self.steering is not None:
             self.steering.close()
@@ -524,17 +575,40 @@ class Studio:
 def open_studio(settings: Settings, *, clock: Clock | None = None) -> Studio:
     """A studio with everything that its settings name: flags, database, kept answers. Raises as `open_steering` does."""
     clock = clock or SystemClock()
-    with_id = settings if settings.install_id else settings.with_install_id()
-    return Studio(with_id, clock=clock, steering=open_steering(with_id, clock))
+    settings = settings if settings.install_id else settings.with_install_id()
+    database = _database(settings)
+    steering = open_steering(settings, clock, database)
+    try:
+        return Studio(
+            settings, clock=clock, steering=steering, monitoring=open_monitoring(settings, clock, database)
+        )
+    except BaseException:
+        steering.close()
+        raise
 
 
-def open_steering(settings: Settings, clock: Clock) -> Steering:
+def _database(settings: Settings) -> Database:
+    return Database(settings.database_url or sqlite_url(settings.data_dir / "cinegen.db"))
+
+
+def open_monitoring(settings: Settings, clock: Clock, database: Database) -> Monitoring:
+    """What an installation has recorded. Raises `StoreError`."""
+    return Monitoring(
+        SqlEvents(database),
+        now=clock.now,
+        secret=settings.install_id,
+        studio=settings.install_id[:12] or "studio",
+        plain_users=settings.plain_users,
+    )
+
+
+def open_steering(settings: Settings, clock: Clock, database: Database | None = None) -> Steering:
     """The flags of an installation, and what watches over them.
 
     Raises `DeclarationError` where flags.toml cannot be used at all, `StoreError` where the database cannot.
     """
     warn = logging.getLogger(__name__).warning
-    database = Database(settings.database_url or sqlite_url(settings.data_dir / "cinegen.db"))
+    database = database or _database(settings)
     try:
         journal = SqlJournal(database)
         flags = Flags(settings.flags_file, journal, now=clock.now, on_problem=warn, monotonic=clock.monotonic)
@@ -544,6 +618,11 @@ def open_steering(settings: Settings, clock: Clock) -> Steering:
     except BaseException:
         database.close()
         raise
+
+
+def _first(policy: Policy) -> TierName:
+    """The highest tier that a policy permits."""
+    return next((tier for tier in TIERS if tier == policy.tiers[0]), TIERS[0])
 
 
 def _unasked(policy: Policy) -> Policy:

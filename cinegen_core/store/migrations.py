@@ -52,6 +52,18 @@ _OUTCOMES = Table(
 )
 _OUTCOMES_AT = Index("ix_outcomes_at", _OUTCOMES.c.at)
 
+_EVENTS = Table(
+    "events",
+    MetaData(),
+    Column("number", Integer, primary_key=True, autoincrement=True),
+    Column("id", String(80), nullable=False, unique=True),
+    Column("at", DateTime(timezone=True), nullable=False),
+    Column("series", String(20), nullable=False),
+    Column("kind", String(20), nullable=False),
+    Column("data", Text, nullable=False),
+)
+_EVENTS_AT = Index("ix_events_at", _EVENTS.c.at)
+
 # A migration's number is its place, from 1.
 MIGRATIONS: tuple[Migration, ...] = (
     Migration(
@@ -74,6 +86,7 @@ MIGRATIONS: tuple[Migration, ...] = (
         ),
     ),
     Migration("the outcomes of requests", (CreateTable(_OUTCOMES), CreateIndex(_OUTCOMES_AT))),
+    Migration("events", (CreateTable(_EVENTS), CreateIndex(_EVENTS_AT))),
 )
 
 

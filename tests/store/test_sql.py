@@ -230,7 +230,7 @@ def test_a_new_step_is_added_to_a_database_in_use(database: Database) -> None:
         assert migrate(connection, more) == 1
     with database.writing() as connection:
         assert migrate(connection, more) == 0
-        assert inspect(connection).has_table("events")
+        assert inspect(connection).has_table("extras")
     assert SqlJournal(database).read() == (a_change(1),)
 
 
@@ -239,7 +239,7 @@ def test_a_step_that_fails_is_not_taken_by_halves(database: Database) -> None:
     with pytest.raises(StoreError, match="already exists"), database.writing() as connection:
         migrate(connection, (*MIGRATIONS, broken))
     with database.writing() as connection:
-        assert not inspect(connection).has_table("events")
+        assert not inspect(connection).has_table("extras")
         assert migrate(connection) == 0
 
 
@@ -265,7 +265,7 @@ def test_a_step_that_was_released_stays_as_it_was() -> None:
 
 
 def an_events_table() -> Table:
-    return Table("events", MetaData(), Column("id", Integer, primary_key=True))
+    return Table("extras", MetaData(), Column("id", Integer, primary_key=True))
 
 
 # What is wrong with it.
