@@ -39,7 +39,8 @@ from cinegen_core.story.formats import read_script, to_fdx, to_fountain, to_json
 from cinegen_core.story.load import load_bible, load_sample, load_state, sample_names
 from cinegen_core.story.script import Script
 from cinegen_core.story.source import read_text
-from cinegen_core.studio import TIER_WORDS, Studio, open_steering, open_studio
+from cinegen_core.studio import Studio, open_steering, open_studio
+from cinegen_core.telling import TIER_WORDS
 from cinegen_core.tiers.model import Generation
 from cinegen_core.tiers.runner import NothingWrittenError
 

@@ -11,14 +11,12 @@ from typing import Any, Literal, Protocol
 
 from cinegen_core.monitor.alerts import (
     AlertView,
-    Heard,
     State,
     Tick,
     acknowledged,
     fresh,
     info,
     mean_time_to_resolve,
-    replay,
     step,
     views,
 )
@@ -252,12 +250,6 @@ class Monitoring:
             for line in (f"# TYPE {name} counter", f"{name}{LABELS} {value!r}")
         ]
         return "\n".join(lines) + "\n"
-
-
-def alerts_replayed(events: Iterable[Heard], until: datetime) -> tuple[AlertEvent, ...]:
-    """The steps that alerts would have taken over recorded events: the same code as live."""
-    _, steps = replay(events, until=until)
-    return steps
 
 
 def _sample(event: GenerationEvent) -> Sample:

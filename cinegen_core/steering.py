@@ -9,11 +9,11 @@ from typing import NamedTuple, Protocol
 
 from cinegen_core.flags.control import Flags, RefusedError
 from cinegen_core.flags.journal import JournalError, StaleVersionError, fold
-from cinegen_core.flags.model import Change, Context, Declared, Evaluation, Overlay, Sample
+from cinegen_core.flags.model import Change, Context, Evaluation, Sample
 from cinegen_core.flags.replay import rebuilt
 from cinegen_core.flags.rollout import Decision
 from cinegen_core.flags.triggers import Verdict
-from cinegen_core.flags.watch import Action, Tick, WatchState, decision, step, verdicts
+from cinegen_core.flags.watch import Action, Tick, decision, step, verdicts
 from cinegen_core.story import Policy
 from cinegen_core.tiers.judging import as_guide
 from cinegen_core.tiers.model import Generation
@@ -227,9 +227,3 @@ class Steering:
     def samples(self, since: datetime | None = None) -> tuple[Sample, ...]:
         """The recorded outcomes, in order."""
         return tuple(sample for _, sample in self._outcomes.read(since=since))
-
-    @property
-    def state(self) -> tuple[Declared, Overlay, WatchState]:
-        """What the watch stands on: declaration, overlay, and its own state."""
-        with self._lock:
-            return self.flags.declared, self._overlay, self._state

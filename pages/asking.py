@@ -10,7 +10,8 @@ from cinegen_core.story import StoryBible
 from cinegen_core.story.errors import StoryError
 from cinegen_core.story.load import bible_from_text, load_sample, sample_names
 from cinegen_core.story.source import decode
-from cinegen_core.studio import TIER_WORDS, Studio
+from cinegen_core.studio import Studio
+from cinegen_core.telling import TIER_WORDS
 from cinegen_core.tiers.model import TierName
 from pages.shared import literal
 

@@ -12,7 +12,8 @@ from cinegen_core.jobs import JobView
 from cinegen_core.store import Record, Season, StoreError
 from cinegen_core.story import EpisodeRequest, Policy, StoryBible
 from cinegen_core.story.formats import to_fdx, to_fountain, to_json, to_text
-from cinegen_core.studio import TIER_WORDS, Studio, StudioBusyError
+from cinegen_core.studio import Studio, StudioBusyError
+from cinegen_core.telling import TIER_WORDS
 from pages.asking import Wish, choose_bible, how
 from pages.script_view import PAGE_STYLE, attempts_html, draft_html, engines_html, scorecard_html, script_html
 from pages.shared import literal, the_studio

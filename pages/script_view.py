@@ -9,7 +9,7 @@ from textwrap import shorten
 from cinegen_core.report import place
 from cinegen_core.scorer import DIMENSION_WORDS, DimensionScore, Evidence, Scorecard
 from cinegen_core.story import Action, Dialogue, Element, Episode
-from cinegen_core.studio import TIER_WORDS
+from cinegen_core.telling import TIER_WORDS
 from cinegen_core.tiers.model import Attempt, EngineRun
 
 LINES_SHOWN = 3
