@@ -60,6 +60,25 @@ class Settings(Noun):
     plain_users: bool = Field(
         default=False, description="whether events keep user ids as they are, not as a keyed hash"
     )
+    user_key: str = Field(
+        default="",
+        repr=False,
+        description="keys the hash that stands for users; studios that share a database share it; empty: the install id",
+    )
+    retention_days: Annotated[
+        int, Field(ge=0, le=36_500, description="how long events are kept; 0 keeps them for good")
+    ] = 0
+    webhook_url: str = Field(
+        default="", repr=False, description="where alerts are sent to, as JSON; empty: nowhere"
+    )
+    webhook_secret: str = Field(
+        default="", repr=False, description="signs what is sent there (HMAC-SHA256 over the body)"
+    )
+    notify_urls: str = Field(
+        default="",
+        repr=False,
+        description="where alerts are sent to through Apprise, addresses with spaces between them; needs the extra `notify`",
+    )
     api_token: str = Field(
         default="", repr=False, description="who may change something over HTTP; empty: nobody"
     )

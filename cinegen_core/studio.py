@@ -201,7 +201,7 @@ class Studio:
             answer = await self._write(request, policy, on_update, started)
             notice = f"The studio is in emergency mode ({emergency.reason}), so this episode comes from the template."
             generation = self._generation(id, answer, started, (notice,))
-            self._record(generation, policy, who, emergency=True)
+            self._record(request, generation, policy, who, emergency=True)
             return generation
         with self._lock:
             self._last = (request, policy)
@@ -224,10 +224,12 @@ class Studio:
             return generation
 
         generation = await self._results.once(key, compute, load=load, seconds=self.settings.budget_seconds)
-        self._record(generation, policy, who)
+        self._record(request, generation, policy, who)
         return generation
 
-    def _record(self, generation: Generation, policy: Policy, who: str, *, emergency: bool = False) -> None:
+    def _record(
+        self, request: EpisodeRequest, generation: Generation, policy: Policy, who: str, *, emergency: bool = False
+    ) -> None:
         if self.monitoring is None:
             return
         first = _first(policy)
@@ -240,6 +242,7 @@ class Studio:
                 who=self.context(who).user or "",
                 series="staging" if self.settings.environment == "staging" else "live",
                 emergency=emergency,
+                request=request,
             )
         )
 

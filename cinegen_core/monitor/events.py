@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import Field
 
+from cinegen_core.story import EpisodeRequest
 from cinegen_core.story.model import Noun
 from cinegen_core.tiers.judging import as_guide, profiles
 from cinegen_core.tiers.model import Attempt, Generation, Outcome, TierName
@@ -39,7 +41,8 @@ class AttemptFact(Noun):
 class GenerationEvent(Noun):
     """One request, answered. `who` is a keyed hash, or as given where the operator wants it so.
 
-    `score` is the scorer's (0..10), `quality` the same on the guide's scale, whoever wrote. `first` is the highest tier that the
+    `asked` is a digest of what was asked for, whoever answers and however: answers to the same can be paired. `seconds` are whole
+    milliseconds. `score` is the scorer's (0..10), `quality` the same on the guide's scale, whoever wrote. `first` is the highest tier that the
     policy permitted: an answer by a lower one is a `fallback`. `error`: without an episode, or only through the template because
     all above it failed. What is `kept` (from the cache of results) or given in an `emergency` takes no part in health,
     triggers or gates.
@@ -52,6 +55,8 @@ class GenerationEvent(Noun):
     who: str = ""
     title: str = ""
     number: int = 1
+    genres: tuple[str, ...] = ()
+    asked: str = ""
     tier: TierName
     first: TierName
     writer: str
@@ -90,7 +95,11 @@ class FeedbackEvent(Noun):
 
 
 class HeartbeatEvent(Noun):
-    """A studio that runs: once a minute, and when it starts and stops. `answered` is whether it answered its own probe."""
+    """A studio that runs: once a minute, and when it starts and stops. `answered` is whether it answered its own probe.
+
+    `watched` and `up` are the seconds since this studio's last heartbeat that it should have run, and those of them that it
+    did: see `cinegen_core.monitor.uptime`.
+    """
 
     kind: Literal["heartbeat"] = "heartbeat"
     id: str
@@ -99,6 +108,8 @@ class HeartbeatEvent(Noun):
     studio: str
     state: Literal["started", "running", "stopped"] = "running"
     answered: bool = True
+    up: Annotated[float, Field(ge=0)] = 0.0
+    watched: Annotated[float, Field(ge=0)] = 0.0
 
 
 class AlertEvent(Noun):
@@ -119,7 +130,23 @@ class AlertEvent(Noun):
     by: str = ""
 
 
-Event = Annotated[GenerationEvent | FeedbackEvent | HeartbeatEvent | AlertEvent, Field(discriminator="kind")]
+class SilenceEvent(Noun):
+    """No notifications of a rule before `until`, by a person's word; a silence that ends at once lifts those before it. The alert
+    itself goes on as ever."""
+
+    kind: Literal["silence"] = "silence"
+    id: str
+    at: datetime
+    series: Series = "live"
+    rule: str
+    until: datetime
+    by: str
+    why: str = ""
+
+
+Event = Annotated[
+    GenerationEvent | FeedbackEvent | HeartbeatEvent | AlertEvent | SilenceEvent, Field(discriminator="kind")
+]
 
 
 def generation_event(
@@ -131,8 +158,9 @@ def generation_event(
     who: str = "",
     series: Series = "live",
     emergency: bool = False,
+    request: EpisodeRequest | None = None,
 ) -> GenerationEvent:
-    """The event of an answer. `profile` is that of the writer of the highest tier allowed, `first`."""
+    """The event of an answer. `profile` is that of the writer of the highest tier allowed, `first`; `request` is what was asked."""
     winner = generation.winner
     score = winner.score if winner is not None else None
     card = generation.scorecard
@@ -144,11 +172,13 @@ def generation_event(
         who=who,
         title=generation.episode.series,
         number=generation.episode.number,
+        genres=tuple(str(genre) for genre in request.bible.genres) if request is not None else (),
+        asked=digest_of(request) if request is not None else "",
         tier=generation.tier,
         first=first,
         writer=generation.writer,
         profile=profile if profile in profiles() else "model",
-        seconds=generation.seconds,
+        seconds=round(generation.seconds, 3),
         score=score,
         quality=None if score is None else as_guide(score, profile),
         accepted=winner is not None and winner.outcome == "accepted",
@@ -172,6 +202,11 @@ def generation_event(
         kept=generation.kept is not None,
         emergency=emergency,
     )
+
+
+def digest_of(request: EpisodeRequest) -> str:
+    """Stands for a request: equal for equal ones, 16 hexadecimal digits."""
+    return hashlib.sha256(request.model_dump_json().encode("utf-8")).hexdigest()[:16]
 
 
 def _fact(attempt: Attempt) -> AttemptFact:

@@ -22,7 +22,7 @@ from sqlalchemy import (
     inspect,
     select,
 )
-from sqlalchemy.schema import CreateIndex, CreateTable
+from sqlalchemy.schema import CreateIndex, CreateTable, DropTable
 
 from cinegen_core.store.episodes import StoreError
 
@@ -64,6 +64,55 @@ _EVENTS = Table(
 )
 _EVENTS_AT = Index("ix_events_at", _EVENTS.c.at)
 
+_SEASONS = Table(
+    "seasons",
+    MetaData(),
+    Column("id", String(16), primary_key=True),
+    Column("title", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("started", DateTime(timezone=True), nullable=False),
+    Column("bible", Text, nullable=False),
+)
+_SEASONS_STARTED = Index("ix_seasons_started", _SEASONS.c.started)
+_EPISODES = Table(
+    "episodes",
+    MetaData(),
+    Column("id", String(16), primary_key=True),
+    Column("season", String(16), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("saved", DateTime(timezone=True), nullable=False),
+    Column("data", Text, nullable=False),
+)
+_EPISODES_SEASON = Index("ix_episodes_season", _EPISODES.c.season)
+_EPISODES_SAVED = Index("ix_episodes_saved", _EPISODES.c.saved)
+
+_ROLLUPS = Table(
+    "rollups",
+    MetaData(),
+    Column("series", String(20), primary_key=True),
+    Column("hour", DateTime(timezone=True), primary_key=True),
+    Column("data", Text, nullable=False),
+)
+_ROLLED = Table(
+    "rolled",
+    MetaData(),
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("number", Integer, nullable=False),
+)
+_DELIVERIES = Table(
+    "deliveries",
+    MetaData(),
+    Column("step", String(80), primary_key=True),
+    Column("target", String(200), primary_key=True),
+    Column("at", DateTime(timezone=True), nullable=False),
+    Column("state", String(20), nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("next", DateTime(timezone=True), nullable=False),
+    Column("problem", Text, nullable=False),
+    Column("data", Text, nullable=False),
+)
+_DELIVERIES_NEXT = Index("ix_deliveries_next", _DELIVERIES.c.next)
+
 # A migration's number is its place, from 1.
 MIGRATIONS: tuple[Migration, ...] = (
     Migration(
@@ -87,6 +136,21 @@ MIGRATIONS: tuple[Migration, ...] = (
     ),
     Migration("the outcomes of requests", (CreateTable(_OUTCOMES), CreateIndex(_OUTCOMES_AT))),
     Migration("events", (CreateTable(_EVENTS), CreateIndex(_EVENTS_AT))),
+    Migration(
+        "seasons and their episodes",
+        (
+            CreateTable(_SEASONS),
+            CreateIndex(_SEASONS_STARTED),
+            CreateTable(_EPISODES),
+            CreateIndex(_EPISODES_SEASON),
+            CreateIndex(_EPISODES_SAVED),
+        ),
+    ),
+    Migration(
+        "hourly roll-ups of events; outcomes are read from events now",
+        (CreateTable(_ROLLUPS), CreateTable(_ROLLED), DropTable(_OUTCOMES)),
+    ),
+    Migration("notices on their way", (CreateTable(_DELIVERIES), CreateIndex(_DELIVERIES_NEXT))),
 )
 
 
