@@ -144,8 +144,34 @@ class SilenceEvent(Noun):
     why: str = ""
 
 
+class Side(Noun):
+    """One of the two that a reader compared: its generation, and how it was made, `way` in words that tell ways apart."""
+
+    generation: str
+    way: str
+    tier: TierName
+    writer: str
+
+
+class VoteEvent(Noun):
+    """What a reader preferred of two answers to one request without knowing how they were made; `first` was shown first (left).
+    `about` is `overall` or a dimension of the scorer."""
+
+    kind: Literal["vote"] = "vote"
+    id: str
+    at: datetime
+    series: Series = "live"
+    who: str = ""
+    comparison: str
+    about: str = "overall"
+    first: Side
+    second: Side
+    preferred: Literal["first", "second", "neither"]
+
+
 Event = Annotated[
-    GenerationEvent | FeedbackEvent | HeartbeatEvent | AlertEvent | SilenceEvent, Field(discriminator="kind")
+    GenerationEvent | FeedbackEvent | HeartbeatEvent | AlertEvent | SilenceEvent | VoteEvent,
+    Field(discriminator="kind"),
 ]
 
 

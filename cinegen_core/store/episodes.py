@@ -33,7 +33,8 @@ class Season(Noun):
 class Record(Noun):
     """One finished episode in its season.
 
-    `parent` is the id of the episode it follows, `choice` the way taken there: a season may branch. `asked`
+    `parent` is the id of the episode it follows, `choice` the way taken there: a season may branch. `revises` is the id of
+    the version that this one was made from, by hand or by writing a scene anew, and `revision` says in words what was done. `asked`
     has, for each engine, its directive in words, since directives of many types are kept here as one.
     """
 
@@ -41,6 +42,8 @@ class Record(Noun):
     season: Id
     parent: Id | None = None
     choice: ChoiceId | None = None
+    revises: Id | None = None
+    revision: str = ""
     seed: int
     minutes: float
     direction: str = ""
