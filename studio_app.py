@@ -1,4 +1,8 @@
-"""The studio: the script that Streamlit runs, and the server under it (`uvicorn studio_app:app`)."""
+"""The studio: the script that Streamlit runs, and the server under it (`uvicorn studio_app:app`).
+
+The HTTP interface is at /api. Prometheus and load balancers look at the root of a server for /metrics and /healthz, where
+Streamlit serves nothing of its own (its own are below /_stcore); no page may be named like one of these three.
+"""
 
 from pathlib import Path
 
@@ -10,8 +14,10 @@ if __name__ == "__main__":
     st.set_page_config(page_title="Cinegen Studio", page_icon=icon, layout="centered")
     st.navigation([st.Page("pages/generate.py", title="Generate", icon=":material/edit_note:")]).run()
 else:
-    from starlette.routing import Mount
+    from starlette.routing import Mount, Route
 
-    from pages.shared import the_api
+    from pages.shared import TheApi
 
-    app = st.App(__file__, routes=[Mount("/api", app=the_api)])
+    # A mount takes only what follows its slash; /api itself would be answered with a page.
+    routes = [Route(path, TheApi()) for path in ("/api", "/metrics", "/healthz")]
+    app = st.App(__file__, routes=[*routes, Mount("/api", app=TheApi())])

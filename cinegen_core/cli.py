@@ -1,4 +1,5 @@
-"""The command line: `cinegen write`, `season`, `score`, `bible check`, `samples`, `engines`, `cache`, `flags`, `studio`.
+"""The command line: `cinegen write`, `season`, `score`, `bible check`, `samples`, `engines`, `cache`, `flags`, `studio`,
+and for operators `health`, `metrics`, `alerts`, `preflight`, `readiness`.
 
 Who writes is set in the environment: CINEGEN_MODEL with OPENAI_BASE_URL and OPENAI_API_KEY, or a list of providers in
 the file that CINEGEN_PROVIDERS names; with neither, the embedded writer does.
@@ -22,6 +23,7 @@ import typer
 from pydantic import ValidationError
 
 from cinegen_core.cli_flags import flags_app
+from cinegen_core.cli_monitor import monitor_commands
 from cinegen_core.clock import SystemClock
 from cinegen_core.flags.declared import DeclarationError
 from cinegen_core.opening import has_screen
@@ -94,6 +96,13 @@ Without = Annotated[
 
 
 app.add_typer(flags_app(lambda: _steering()), name="flags")
+monitor_commands(
+    app,
+    open_studio=lambda: _studio(),
+    load_settings=lambda: Settings.load(os.environ),
+    environ=os.environ,
+    clock=SystemClock(),
+)
 
 
 @app.command()

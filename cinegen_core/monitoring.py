@@ -5,21 +5,15 @@ from __future__ import annotations
 import hashlib
 import hmac
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Literal, Protocol
 
-from cinegen_core.monitor.alerts import (
-    AlertView,
-    State,
-    Tick,
-    acknowledged,
-    fresh,
-    info,
-    mean_time_to_resolve,
-    step,
-    views,
-)
+from cinegen_core.flags.model import Change
+from cinegen_core.monitor import alerts as alarm
+from cinegen_core.monitor.alerts import AlertView, Notice, State, Tick
+from cinegen_core.monitor.changes import told_of
 from cinegen_core.monitor.events import (
     AlertEvent,
     Event,
@@ -27,15 +21,27 @@ from cinegen_core.monitor.events import (
     GenerationEvent,
     HeartbeatEvent,
     Series,
+    SilenceEvent,
+    VoteEvent,
 )
+from cinegen_core.monitor.exposition import exposition
 from cinegen_core.monitor.health import Health, Sample, health_of
-from cinegen_core.monitor.metrics import Figures, figures, uptime
-from cinegen_core.monitor.prometheus_rules import LABELS
-from cinegen_core.monitor.trends import Trend, trend
+from cinegen_core.monitor.incidents import Incident, incidents
+from cinegen_core.monitor.metrics import Figures, figures_of, reception
+from cinegen_core.monitor.outlook import Outlook, direction, outlook
+from cinegen_core.monitor.tally import HOUR, Tally, hour_of
+from cinegen_core.monitor.trends import Trend
+from cinegen_core.monitor.uptime import silence, vouched
 from cinegen_core.tiers.judging import profiles
 
-LOOKED_BACK = timedelta(days=30)
+LOOKED_BACK = timedelta(hours=26)
 """How far back a studio that starts reads events for its alerts; their longest window is a day."""
+
+READ_LATER = timedelta(days=7)
+"""How long before a span an episode that is shown again in it may have been read to its choice already."""
+
+EDGES_KEPT = 8
+"""Hours of events that are kept in memory, for spans that begin within an hour."""
 
 
 class Events(Protocol):
@@ -48,14 +54,35 @@ class Events(Protocol):
         *,
         since: datetime | None = None,
         until: datetime | None = None,
-        series: Series = "live",
+        series: Series | None = "live",
         kinds: Iterable[str] = (),
         after: int = 0,
+        most: int | None = None,
     ) -> Sequence[tuple[int, Event]]: ...
+
+    def with_ids(self, ids: Iterable[str]) -> Sequence[Event]: ...
+
+    def last(self) -> int: ...
+
+    def forget(self, before: datetime) -> int: ...
+
+
+class Rollups(Protocol):
+    """Events counted by the hour. Raises `StoreError`."""
+
+    def roll_up(self) -> int: ...
+
+    def hours(self, series: Series, since: datetime, until: datetime) -> dict[datetime, Tally]: ...
+
+    def everything(self, series: Series) -> Tally: ...
 
 
 class NoSuchAlertError(LookupError):
     """No open alert has that id."""
+
+
+class NoSuchRuleError(LookupError):
+    """There is no alert rule of that name."""
 
 
 class Monitoring:
@@ -67,19 +94,54 @@ class Monitoring:
     def __init__(
         self,
         events: Events,
+        rollups: Rollups,
         *,
         now: Callable[[], datetime],
         secret: str,
         studio: str,
         plain_users: bool = False,
+        kept: timedelta | None = None,
     ) -> None:
-        """`secret` keys the hash that stands for users; `studio` tells this one from others that share the events."""
-        self._events, self.now = events, now
-        self._secret, self._studio, self._plain = secret.encode(), studio, plain_users
+        """`secret` keys the hash that stands for users; `studio` tells this one from others that share the events. Events are forgotten
+        when they are older than `kept`; their hourly counts stay."""
+        self._events, self._rollups, self.now = events, rollups, now
+        self._secret, self._studio, self._plain, self._kept = secret.encode(), studio, plain_users, kept
         self._lock = threading.RLock()
         self._last = 0
-        self._alerts: State = fresh()
-        self._catch_up()
+        self._alerts: State = alarm.fresh()
+        self._recent: deque[GenerationEvent] = deque()
+        self._beats: dict[str, HeartbeatEvent] = {}
+        self._edges: dict[tuple[Series, datetime], list[GenerationEvent]] = {}
+        self._forgotten: datetime | None = None
+        self._begin()
+
+    def _begin(self) -> None:
+        """From the record: the events of the last day, and the alerts that are open."""
+        self._alerts = alarm.fresh()
+        self._recent.clear()
+        self._beats.clear()
+        self._edges.clear()
+        self._last = self._events.last()
+        for number, event in self._events.read(since=self.now() - LOOKED_BACK):
+            if number <= self._last:
+                self._take_in(event)
+        self._alerts = alarm.resumed(self._alerts, self._steps())
+        self._waiting = False
+
+    def _take_in(self, event: Event) -> tuple[AlertEvent, ...]:
+        self._alerts, steps = alarm.step(self._alerts, event)
+        if isinstance(event, GenerationEvent):
+            self._edges.pop((event.series, hour_of(event.at)), None)
+            if event.counts:
+                self._recent.append(event)
+                hour_ago = self.now() - HOUR
+                while self._recent and self._recent[0].at < hour_ago:
+                    self._recent.popleft()
+        elif isinstance(event, HeartbeatEvent):
+            last = self._beats.get(event.studio)
+            if last is None or last.at <= event.at:
+                self._beats[event.studio] = event
+        return steps
 
     def user(self, who: str) -> str:
         """What stands for a user in events: a keyed hash, or the name where the operator wants it so."""
@@ -87,94 +149,221 @@ class Monitoring:
             return who
         return hmac.new(self._secret, who.encode("utf-8"), hashlib.sha256).hexdigest()[:24]
 
-    def generated(self, event: GenerationEvent) -> None:
-        """Records an answer; `event.who` is given as it is and kept as `user` says."""
-        self._record(event.model_copy(update={"who": self.user(event.who)}))
+    def generated(self, event: GenerationEvent, *, evaluate: bool = True) -> None:
+        """Records an answer; `event.who` is given as it is and kept as `user` says. Without `evaluate` alerts do not hear of it."""
+        known = event.model_copy(update={"who": self.user(event.who)})
+        if evaluate and event.series == "live":
+            self._record(known)
+        else:
+            self._events.add(known)
+            with self._lock:
+                self._waiting = self._waiting or event.series == "live"
 
     def feedback(self, event: FeedbackEvent) -> None:
         """Records what a reader did."""
-        self._record(event.model_copy(update={"who": self.user(event.who)}))
+        self._events.add(event.model_copy(update={"who": self.user(event.who)}))
+
+    def voted(self, event: VoteEvent) -> None:
+        """Records what a reader preferred."""
+        self._events.add(event.model_copy(update={"who": self.user(event.who)}))
 
     def beat(self, state: Literal["started", "running", "stopped"], *, answered: bool = True) -> None:
         """Records that this studio runs, once a minute, and when it starts and stops."""
         at = self.now()
+        with self._lock:
+            self._catch_up()
+            up, watched = vouched(self._last_beat(at), at)
         id = f"{self._studio}-{at.timestamp():.3f}-{state}"
-        self._record(HeartbeatEvent(id=id, at=at, studio=self._studio, state=state, answered=answered))
+        self._record(
+            HeartbeatEvent(
+                id=id, at=at, studio=self._studio, state=state, answered=answered, up=up, watched=watched
+            )
+        )
 
-    def told(
-        self, what: Literal["flag_changed", "rollout_advanced", "emergency_left"], words: str, *, by: str = ""
-    ) -> None:
+    def _last_beat(self, at: datetime) -> HeartbeatEvent | None:
+        if self._studio not in self._beats:
+            for _, beat in self._events.read(kinds=("heartbeat",), since=at - timedelta(days=30)):
+                if isinstance(beat, HeartbeatEvent) and beat.studio == self._studio:
+                    self._beats[beat.studio] = beat
+        return self._beats.get(self._studio)
+
+    def told(self, what: Notice, words: str, *, by: str = "") -> None:
         """Records a notice: something changed that operators want to know of at once."""
-        self._record(info(what, words, at=self.now(), by=by))
+        self._record(alarm.info(what, words, at=self.now(), by=by))
+
+    def changed(self, change: Change) -> None:
+        """Records what operators are to know of a change of the flags; told of twice, it is recorded once."""
+        with self._lock:
+            for step in told_of(change, self.alerts()):
+                self._record(step)
 
     def _record(self, event: Event) -> None:
         with self._lock:
             self._catch_up()
-            self._alerts, steps = step(self._alerts, event)
+            if self._events.with_ids([event.id]):
+                return  # a retry of what is on record
+            steps = self._take_in(event)
             self._events.add(event, *steps)
             self._catch_up(own={event.id, *(one.id for one in steps)})
 
     def tick(self) -> None:
-        """Lets time pass for the alerts; whoever serves the studio calls it about once a minute."""
+        """Lets time pass for the alerts, counts the hours, forgets what is too old; whoever serves the studio calls it about once a
+        minute."""
         with self._lock:
             self._catch_up()
-            self._alerts, steps = step(self._alerts, Tick(at=self.now()))
+            self._alerts, steps = alarm.step(self._alerts, Tick(at=self.now()))
             self._events.add(*steps)
+        self.keep_house()
+
+    def keep_house(self) -> None:
+        """Counts the hours, and forgets what is too old, once an hour."""
+        self._rollups.roll_up()
+        now = self.now()
+        if self._kept is not None and (self._forgotten is None or now - self._forgotten >= HOUR):
+            self._events.forget(now - self._kept)
+            self._forgotten = now
 
     def _catch_up(self, own: set[str] | None = None) -> None:
         """Takes in what others recorded since."""
-        since = self.now() - LOOKED_BACK if self._last == 0 else None
-        for number, event in self._events.read(after=self._last, since=since):
+        if self._waiting:
+            self._begin()
+        for number, event in self._events.read(after=self._last):
             self._last = number
             if own is None or event.id not in own:
-                self._alerts, _ = step(self._alerts, event)
+                self._take_in(event)
 
-    def events(self, since: datetime | None = None, *, series: Series = "live") -> tuple[Event, ...]:
+    def events(
+        self,
+        since: datetime | None = None,
+        *,
+        series: Series = "live",
+        kinds: Iterable[str] = (),
+        until: datetime | None = None,
+    ) -> tuple[Event, ...]:
         """As they were recorded, in order."""
-        return tuple(event for _, event in self._events.read(since=since, series=series))
+        found = self._events.read(since=since, until=until, series=series, kinds=kinds)
+        return tuple(event for _, event in found)
+
+    def answers(
+        self, since: datetime | None = None, *, series: Series = "live", until: datetime | None = None
+    ) -> tuple[GenerationEvent, ...]:
+        """The answers among the events."""
+        found = self.events(since, series=series, kinds=("generation",), until=until)
+        return tuple(event for event in found if isinstance(event, GenerationEvent))
+
+    def hours(self, days: float, *, series: Series = "live") -> Mapping[datetime, Tally]:
+        """What was counted in the whole hours of the last days, the present one included."""
+        self._rollups.roll_up()
+        now = self.now()
+        return self._rollups.hours(series, _next_hour(now - timedelta(days=days)), now + HOUR)
+
+    def _tally(self, hours: float, series: Series) -> Tally:
+        """Of the last so many hours: the whole ones as they were counted, of the first the answers themselves."""
+        self._rollups.roll_up()
+        now = self.now()
+        since = now - timedelta(hours=hours)
+        tally = Tally()
+        for event in self._edge(series, hour_of(since)):
+            if since <= event.at <= now:
+                tally.answer(event)
+        for counted in self._rollups.hours(series, _next_hour(since), now + HOUR).values():
+            tally.add(counted)
+        return tally
+
+    def _edge(self, series: Series, hour: datetime) -> list[GenerationEvent]:
+        if series != "live" or hour == hour_of(self.now()):
+            return list(self.answers(hour, series=series, until=hour + HOUR))
+        with self._lock:
+            self._catch_up()
+            if (series, hour) not in self._edges:
+                while len(self._edges) >= EDGES_KEPT:
+                    self._edges.pop(next(iter(self._edges)))
+                self._edges[series, hour] = list(self.answers(hour, series=series, until=hour + HOUR))
+            return self._edges[series, hour]
 
     def figures(self, hours: float = 24.0, *, series: Series = "live") -> Figures:
         """Everything that is measured, over the last so many hours."""
-        events = self.events(series=series)
-        return figures(events, self.now(), hours=hours)
+        since = self.now() - timedelta(hours=hours)
+        heard = [
+            event
+            for event in self.events(since - READ_LATER, series=series, kinds=("feedback",))
+            if isinstance(event, FeedbackEvent) and event.at <= self.now()
+        ]
+        about = self._events.with_ids(sorted({event.generation for event in heard}))
+        answers = [event for event in about if isinstance(event, GenerationEvent)]
+        readers = reception(heard, answers, since)
+        return figures_of(self._tally(hours, series), readers, total_episodes=self._total(series))
 
-    def health(self) -> Health:
-        """Of the last hour."""
+    def _total(self, series: Series) -> int:
+        return self._rollups.everything(series).counts["all"]
+
+    def health(self, *, series: Series = "live", after: datetime | None = None) -> Health:
+        """Of the last hour, from `after` on if that is given."""
         now = self.now()
-        found = [
-            event for event in self.events(now - timedelta(hours=1)) if isinstance(event, GenerationEvent)
+        if series == "live":
+            with self._lock:
+                self._catch_up()
+                answers: Sequence[GenerationEvent] = tuple(self._recent)
+        else:
+            answers = self.answers(now - HOUR, series=series)
+        samples = [
+            _sample(event) for event in answers if event.counts and (after is None or event.at >= after)
         ]
-        samples = [_sample(event) for event in found if event.counts]
-        critical = sum(
-            view.severity == "critical" and view.state == "firing" and view.rule == "uptime_critical"
-            for view in self.alerts()
-        )
-        return health_of(samples, now.timestamp(), critical_alerts=critical)
-
-    def uptime(self) -> float | None:
-        """Share of minutes, 0..100, in which a running studio answered; None without heartbeats."""
-        beats = [event for event in self.events() if isinstance(event, HeartbeatEvent)]
-        return uptime(beats, self.now())
-
-    def quality_trend(self, days: float = 7.0) -> Trend:
-        """Whether quality rises or falls, on the guide's scale."""
-        points = [
-            (event.at, event.quality)
-            for event in self.events(self.now() - timedelta(days=days))
-            if isinstance(event, GenerationEvent) and event.counts and event.quality is not None
+        others = [
+            view
+            for view in self.alerts(series=series)
+            if view.severity == "critical" and view.state == "firing" and not _scored(view.rule)
         ]
-        return trend(_thinned(points))
+        return health_of(samples, now.timestamp(), critical_alerts=len(others))
 
-    def _steps(self) -> list[AlertEvent]:
-        return [event for event in self.events() if isinstance(event, AlertEvent)]
+    def uptime(self, hours: float = 24.0, *, series: Series = "live") -> float | None:
+        """Share of the time for which studios were meant to run, 0..100, in which they did; counted by whole hours, up to the last
+        heartbeats and the silence after them. None without heartbeats."""
+        self._rollups.roll_up()
+        now = self.now()
+        up = watched = 0.0
+        first = min(_next_hour(now - timedelta(hours=hours)), hour_of(now))
+        for tally in self._rollups.hours(series, first, now + HOUR).values():
+            up += tally.counts["up"] / 1000
+            watched += tally.counts["watched"] / 1000
+        if series == "live":
+            with self._lock:
+                self._catch_up()
+                beats = tuple(self._beats.values())
+            for beat in beats:
+                more_up, more = silence(beat, now)
+                up, watched = up + more_up, watched + more
+        return 100.0 * up / watched if watched else None
 
-    def alerts(self) -> tuple[AlertView, ...]:
+    def quality_trend(self, days: float = 7.0, *, series: Series = "live") -> Trend:
+        """Whether quality rises or falls, on the guide's scale, by its hourly means."""
+        return direction(self.hours(days, series=series))
+
+    def outlook(self, days: float = 56.0, *, series: Series = "live") -> Outlook:
+        """Days, trends, changes of level and forecasts of quality and volume."""
+        return outlook(self.hours(days, series=series), self.now())
+
+    def _steps(self, series: Series = "live") -> list[AlertEvent]:
+        found = self.events(series=series, kinds=("alert",))
+        return [event for event in found if isinstance(event, AlertEvent)]
+
+    def alerts(self, *, series: Series = "live") -> tuple[AlertView, ...]:
         """Those that are pending or firing."""
-        return views(self._steps())
+        return alarm.views(self._steps(series))
 
-    def mean_time_to_resolve(self) -> float | None:
-        """Seconds; None where nothing was resolved yet."""
-        return mean_time_to_resolve(self._steps())
+    def incidents(self, *, series: Series = "live") -> tuple[Incident, ...]:
+        """Alerts by their shared causes, those that are open first."""
+        return incidents(self._steps(series))
+
+    def notices(self, since: datetime, *, series: Series = "live") -> tuple[AlertEvent, ...]:
+        """What there was to know of: changed flags, rollouts that advanced, emergencies that ended."""
+        return alarm.notices(self._steps(series), since=since)
+
+    def mean_time_to_resolve(self, hours: float | None = None, *, series: Series = "live") -> float | None:
+        """Seconds, of all alerts or those resolved in the last hours; None where nothing was resolved."""
+        steps = self._steps(series)
+        since = None if hours is None else self.now() - timedelta(hours=hours)
+        return alarm.mean_time_to_resolve(steps, since=since)
 
     def acknowledge(self, alert: str, by: str) -> AlertView:
         """Records that a person has seen an alert. Raises `NoSuchAlertError`."""
@@ -182,25 +371,50 @@ class Monitoring:
             view = next((one for one in self.alerts() if one.id == alert), None)
             if view is None:
                 raise NoSuchAlertError(f"There is no open alert {alert!r}.")
-            self._events.add(acknowledged(view, by, at=self.now()))
+            self._events.add(alarm.acknowledged(view, by, at=self.now()))
             return view.model_copy(update={"acknowledged_by": by})
+
+    def silence(self, rule: str, *, until: datetime, by: str, why: str = "") -> SilenceEvent:
+        """Records that nobody is to be notified of a rule before `until`; a time that is past ends the silence. Raises
+        `NoSuchRuleError`."""
+        known = [*(one.key for one in alarm.RULES), *(view.rule for view in self.alerts())]
+        if rule not in known:
+            raise NoSuchRuleError(
+                f"There is no alert rule {rule!r}. There are: {', '.join(sorted(set(known)))}."
+            )
+        at = self.now()
+        id = hashlib.sha256("\0".join((rule, at.isoformat(), until.isoformat(), by)).encode()).hexdigest()[
+            :24
+        ]
+        said = SilenceEvent(id=id, at=at, rule=rule, until=until, by=by, why=why)
+        self._events.add(said)
+        return said
+
+    def silences(self) -> tuple[SilenceEvent, ...]:
+        """Those that hold now, one a rule."""
+        now = self.now()
+        last: dict[str, SilenceEvent] = {}
+        for event in self.events(kinds=("silence",)):
+            if isinstance(event, SilenceEvent) and event.at <= now:
+                last[event.rule] = event
+        return tuple(one for one in last.values() if now < one.until)
 
     def overview(self, hours: float = 24.0) -> dict[str, Any]:
         """The metrics as the HTTP interface shows them: percentages 0..100, times in ms, None where there is no data."""
-        found = self.figures(hours)
-        direction = self.quality_trend().direction
+        nothing = reception((), (), self.now())
+        found = figures_of(self._tally(hours, "live"), nothing, total_episodes=self._total("live"))
         mean = found.seconds.mean if found.seconds is not None else None
         return {
             "overview": {
                 "totalEpisodes": found.total_episodes,
                 "averageQuality": _rounded(found.mean_quality),
                 "systemHealth": self.health().status,
-                "uptime": _rounded(self.uptime()),
+                "uptime": _rounded(self.uptime(hours)),
                 "successRate": _rounded(found.success_rate),
             },
             "quality": {
                 "current": _rounded(found.mean_quality),
-                "trend": direction if found.mean_quality is not None else None,
+                "trend": self.quality_trend().direction if found.mean_quality is not None else None,
                 "qualityDistribution": {
                     name: _rounded(share) for name, share in (found.quality_classes or {}).items()
                 },
@@ -214,7 +428,8 @@ class Monitoring:
 
     def flag_metrics(self, hours: float = 24.0) -> dict[str, Any]:
         """Per flag, for the cohort that it was on for."""
-        found = self.figures(hours).flags or {}
+        nothing = reception((), (), self.now())
+        found = figures_of(self._tally(hours, "live"), nothing, total_episodes=0).flags or {}
         return {
             key: {
                 "usageCount": flag.on.usage,
@@ -226,30 +441,18 @@ class Monitoring:
 
     def prometheus(self) -> str:
         """Counters over all that was recorded, in Prometheus' text format 0.0.4: those that the exported rules read."""
-        events = self.events()
-        counted = [event for event in events if isinstance(event, GenerationEvent) and event.counts]
-        beats = [event for event in events if isinstance(event, HeartbeatEvent)]
-        watched = (max(b.at for b in beats) - min(b.at for b in beats)).total_seconds() if beats else 0.0
-        qualities = [event.quality for event in counted if event.quality is not None]
-        totals = {
-            "cinegen_quality_sum": sum(qualities),
-            "cinegen_quality_count": len(qualities),
-            "cinegen_engines_delivered_total": sum(e.delivered for event in counted for e in event.engines),
-            "cinegen_engines_active_total": sum(len(event.engines) for event in counted),
-            "cinegen_engines_requests_total": sum(bool(event.engines) for event in counted),
-            "cinegen_generation_seconds_sum": sum(event.seconds for event in counted),
-            "cinegen_generation_seconds_count": len(counted),
-            "cinegen_fallbacks_total": sum(event.fallback for event in counted),
-            "cinegen_requests_total": len(counted),
-            "cinegen_up_seconds_total": watched * (uptime(beats, self.now()) or 0.0) / 100,
-            "cinegen_watched_seconds_total": watched,
-        }
-        lines = [
-            line
-            for name, value in totals.items()
-            for line in (f"# TYPE {name} counter", f"{name}{LABELS} {value!r}")
-        ]
-        return "\n".join(lines) + "\n"
+        self._rollups.roll_up()
+        return exposition(self._rollups.everything("live"))
+
+
+def _scored(rule: str) -> bool:
+    """Whether health takes points for what the rule measures already."""
+    return any(one.key == rule and one.metric != "uptime" for one in alarm.RULES)
+
+
+def _next_hour(at: datetime) -> datetime:
+    hour = hour_of(at)
+    return hour if hour == at else hour + HOUR
 
 
 def _sample(event: GenerationEvent) -> Sample:
@@ -264,15 +467,6 @@ def _sample(event: GenerationEvent) -> Sample:
         delivered=sum(engine.delivered for engine in event.engines),
         error=event.error,
     )
-
-
-def _thinned(points: Sequence[tuple[datetime, float]], most: int = 400) -> Sequence[tuple[datetime, float]]:
-    """Means of neighbours, so that a slope over very many points stays quick."""
-    if len(points) <= most:
-        return points
-    size = -(-len(points) // most)
-    groups = [points[start : start + size] for start in range(0, len(points), size)]
-    return [(group[len(group) // 2][0], sum(value for _, value in group) / len(group)) for group in groups]
 
 
 def _rounded(value: float | None) -> float | None:

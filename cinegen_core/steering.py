@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple, Protocol
 
@@ -14,6 +14,8 @@ from cinegen_core.flags.replay import rebuilt
 from cinegen_core.flags.rollout import Decision
 from cinegen_core.flags.triggers import Verdict
 from cinegen_core.flags.watch import Action, Tick, decision, step, verdicts
+from cinegen_core.monitor.events import Event, GenerationEvent, Series
+from cinegen_core.monitor.metrics import flag_samples
 from cinegen_core.story import Policy
 from cinegen_core.tiers.judging import as_guide
 from cinegen_core.tiers.model import Generation
@@ -24,7 +26,10 @@ GENERATION_FLAGS = (
 """Those that decide how an episode is written."""
 
 MONITORING = "production_monitoring"
-KEPT = timedelta(days=90)
+TOLD_AGAIN = timedelta(hours=1)
+"""Changes this young are told of when a studio starts: whoever made them may have run no studio."""
+
+KEPT = timedelta(days=30)
 """How far back samples are read when a studio starts."""
 
 
@@ -34,6 +39,21 @@ class Outcomes(Protocol):
     def add(self, sample: Sample) -> int: ...
 
     def read(self, after: int = 0, since: datetime | None = None) -> Sequence[tuple[int, Sample]]: ...
+
+
+class EventLog(Protocol):
+    """What is read of the events of a studio."""
+
+    def last(self) -> int: ...
+
+    def read(
+        self,
+        *,
+        after: int = 0,
+        since: datetime | None = None,
+        kinds: Iterable[str] = (),
+        series: Series | None = "live",
+    ) -> Sequence[tuple[int, Event]]: ...
 
 
 class MemoryOutcomes:
@@ -55,6 +75,26 @@ class MemoryOutcomes:
                 for number, sample in enumerate(self._samples, start=1)
                 if number > after and (since is None or sample.at >= since)
             ]
+
+
+class RecordedOutcomes:
+    """The answers among a studio's events, which are recorded there already: those that count, and whose flags are known."""
+
+    def __init__(self, events: EventLog, series: Series = "live") -> None:
+        self._events, self._series = events, series
+
+    def add(self, sample: Sample) -> int:
+        return self._events.last()
+
+    def read(self, after: int = 0, since: datetime | None = None) -> Sequence[tuple[int, Sample]]:
+        found = self._events.read(after=after, since=since, kinds=("generation",), series=self._series)
+        known = [
+            (number, event)
+            for number, event in found
+            if isinstance(event, GenerationEvent) and event.counts and event.flags
+        ]
+        samples = flag_samples(event for _, event in known)
+        return [(number, sample) for (number, _), sample in zip(known, samples, strict=True)]
 
 
 class Steered(NamedTuple):
@@ -122,13 +162,16 @@ class Steering:
         *,
         now: Callable[[], datetime],
         warn: Callable[[str], None],
+        changed: Callable[[Change], None] = lambda change: None,
         close: Callable[[], None] = lambda: None,
     ) -> None:
-        """`changes` reads the journal after a version; `close` closes what all this stands on. Raises `JournalError` and `StoreError`."""
+        """`changes` reads the journal after a version, `changed` is told of each that is new (and once more of those of the last hour);
+        `close` closes what all this stands on. Raises `JournalError` and `StoreError`."""
         self.flags = flags
         self.now = now
         self.changes = changes
         self._outcomes, self._warn = outcomes, warn
+        self._changed = changed
         self.close = close
         self._lock = threading.RLock()
         made = changes(0)
@@ -136,6 +179,9 @@ class Steering:
         self._last_sample = recorded[-1][0] if recorded else 0
         self._overlay = fold(made)
         self._state = rebuilt([sample for _, sample in recorded], made, flags.declared)
+        for change in made:
+            if now() - change.at <= TOLD_AGAIN:
+                changed(change)
 
     def decide(self, context: Context) -> Steered:
         """The policy for somebody, from one state of the flags."""
@@ -179,6 +225,7 @@ class Steering:
             self._state, _ = step(self.flags.declared, self._overlay, self._state, Tick(change.at))
             self._overlay = fold([change], self._overlay)
             self._state, _ = step(self.flags.declared, self._overlay, self._state, Tick(change.at))
+            self._changed(change)
 
     def _step(self, event: Sample | Tick) -> list[Action]:
         self._state, actions = step(self.flags.declared, self._overlay, self._state, event)

@@ -10,6 +10,7 @@ import random
 import threading
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from datetime import datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
@@ -23,16 +24,18 @@ from cinegen_core.flags.control import Flags
 from cinegen_core.flags.model import Context
 from cinegen_core.jobs import Job, JobView
 from cinegen_core.monitor import Emergency, EmergencyState, Health, Sample, health_of, sample_of
-from cinegen_core.monitor.events import generation_event
+from cinegen_core.monitor.events import Series, generation_event
 from cinegen_core.monitoring import Monitoring
 from cinegen_core.settings import Settings
-from cinegen_core.steering import Steering
+from cinegen_core.steering import RecordedOutcomes, Steering
 from cinegen_core.steering import sample_of as outcome_of
-from cinegen_core.store import EpisodeStore, FolderStore, Record, Season
+from cinegen_core.store import EpisodeStore, FolderStore, Record, Season, StoreError
 from cinegen_core.store.events import SqlEvents
-from cinegen_core.store.outcomes import SqlOutcomes
+from cinegen_core.store.folder import bring_in
 from cinegen_core.store.results import NoResults, ResultCache, Results
+from cinegen_core.store.rollups import SqlRollups
 from cinegen_core.store.sql import Database, SqlJournal, sqlite_url
+from cinegen_core.store.sql_episodes import SqlStore
 from cinegen_core.story import EpisodeRequest, Policy, StoryBible
 from cinegen_core.story.load import load_sample, sample_names
 from cinegen_core.telling import asked_of, notices_of
@@ -125,6 +128,7 @@ class Studio:
         self._lock = threading.Lock()
         self._halts: set[Halt] = set()
         self._samples: deque[Sample] = deque(maxlen=SAMPLES_KEPT)
+        self._health_from: datetime | None = None
         self._last: tuple[EpisodeRequest, Policy] | None = None
         self._probes = probes
         self._prober: Job | None = None
@@ -217,34 +221,50 @@ class Studio:
                 generation = generation.model_copy(
                     update={"flags": steered.values, "flag_reasons": steered.reasons}
                 )
-            self._note(generation, policy, who)
+            self._note(request, generation, policy, who)
             if answer.winner.outcome == "accepted" and answer.winner.tier == policy.tiers[0]:
                 written = generation.model_copy(update={"kept": self._clock.now()})
                 self._results.put(key, written.model_dump_json())
             return generation
 
         generation = await self._results.once(key, compute, load=load, seconds=self.settings.budget_seconds)
-        self._record(request, generation, policy, who)
+        if generation.kept is not None:
+            self._record(request, generation, policy, who)
         return generation
 
     def _record(
-        self, request: EpisodeRequest, generation: Generation, policy: Policy, who: str, *, emergency: bool = False
+        self,
+        request: EpisodeRequest,
+        generation: Generation,
+        policy: Policy,
+        who: str,
+        *,
+        emergency: bool = False,
+        evaluate: bool = True,
     ) -> None:
         if self.monitoring is None:
             return
         first = _first(policy)
-        self.monitoring.generated(
-            generation_event(
-                generation,
-                at=self._clock.now(),
-                first=first,
-                profile=self.writers_for(policy)[first].profile,
-                who=self.context(who).user or "",
-                series="staging" if self.settings.environment == "staging" else "live",
-                emergency=emergency,
-                request=request,
-            )
+        event = generation_event(
+            generation,
+            at=self._clock.now(),
+            first=first,
+            profile=self.writers_for(policy)[first].profile,
+            who=self.context(who).user or "",
+            series=self.series,
+            emergency=emergency,
+            request=request,
         )
+        self.monitoring.generated(event, evaluate=evaluate)
+
+    @property
+    def series(self) -> Series:
+        """Which events are this studio's: those of a rehearsal are kept apart."""
+        return "staging" if self.settings.environment == "staging" else "live"
+
+    def monitored(self, who: str = "") -> bool:
+        """Whether alerts, triggers and gates hear of what happens: the flag `production_monitoring`."""
+        return self.steering is None or self.steering.monitored(self.context(who))
 
     async def _write(
         self, request: EpisodeRequest, policy: Policy, on_update: OnUpdate | None, started: float
@@ -335,19 +355,19 @@ class Studio:
         """How many answers are kept, and how many bytes they take."""
         return self._results.size()
 
-    def _note(self, generation: Generation, policy: Policy, who: str) -> None:
-        """Health and triggers hear of what was written just now: not of kept answers, and not of those given in an emergency."""
+    def _note(self, request: EpisodeRequest, generation: Generation, policy: Policy, who: str) -> None:
+        """Records what was written just now; health and triggers hear of it: not of kept answers, and not of those given in an
+        emergency."""
         first = _first(policy)
         winner = generation.winner
         with self._lock:
             self._samples.append(self._sample(generation.attempts, winner, policy, first, generation.seconds))
-        monitored = True
-        if self.steering is not None:
-            monitored = self.steering.monitored(self.context(who))
-            if generation.flags:
-                profile = self.writers_for(policy)[first].profile
-                sample = outcome_of(generation, policy, at=self._clock.now(), profile=profile)
-                self.steering.observed(sample, evaluate=monitored)
+        monitored = self.monitored(who)
+        self._record(request, generation, policy, who, evaluate=monitored)
+        if self.steering is not None and generation.flags:
+            profile = self.writers_for(policy)[first].profile
+            sample = outcome_of(generation, policy, at=self._clock.now(), profile=profile)
+            self.steering.observed(sample, evaluate=monitored)
         if self.settings.automatic_emergency and monitored:
             self._emergency.observe(self.health())
 
@@ -366,7 +386,9 @@ class Studio:
         )
 
     def health(self) -> Health:
-        """Of the last hour's requests."""
+        """Of the last hour's requests, and since the last emergency began or ended: what led to it says nothing about what comes after."""
+        if self.monitoring is not None:
+            return self.monitoring.health(series=self.series, after=self._health_from)
         with self._lock:
             samples = tuple(self._samples)
         return health_of(samples, self._clock.monotonic())
@@ -415,7 +437,13 @@ class Studio:
 
     def _emergency_changed(self, state: EmergencyState | None) -> None:
         with self._lock:
-            self._samples.clear()  # what led to it says nothing about what comes after
+            self._samples.clear()
+            self._health_from = self._clock.now()
+        if state is None and self.monitoring is not None:
+            self.monitoring.told("emergency_left", "the health score has been good enough for long enough")
+        elif state is not None and self.monitoring is not None:
+            self.monitoring.told("emergency_entered", f"an emergency began, by {state.by}: {state.reason}")
+        with self._lock:
             if state is None or not self._probes:
                 return
             if self._prober is not None:
@@ -536,13 +564,24 @@ class Studio:
             monitoring.beat("started")
             while True:
                 await asyncio.sleep(HEARTBEAT)
-                monitoring.beat("running")
-                monitoring.tick()
-                if self.steering is not None:
-                    self.steering.catch_up()
+                monitoring.beat("running", answered=self.trouble() == "")
+                if self.monitored():
+                    monitoring.tick()
+                    if self.steering is not None:
+                        self.steering.catch_up()
+                else:
+                    monitoring.keep_house()
 
         self._heart = Job(id="heart", season="", number=0, parent=None, work=work)
         self._heart.start()
+
+    def trouble(self) -> str:
+        """Why this studio could keep nothing at the moment; empty if it could."""
+        try:
+            self.store.check()
+        except StoreError as error:
+            return str(error)
+        return ""
 
     def close(self) -> None:
         """Stops what is being written, waits for it to stop, and closes what the studio owns."""
@@ -574,13 +613,14 @@ def open_studio(settings: Settings, *, clock: Clock | None = None) -> Studio:
     clock = clock or SystemClock()
     settings = settings if settings.install_id else settings.with_install_id()
     database = _database(settings)
-    steering = open_steering(settings, clock, database)
     try:
-        return Studio(
-            settings, clock=clock, steering=steering, monitoring=open_monitoring(settings, clock, database)
-        )
+        store = SqlStore(database)
+        bring_in(FolderStore(settings.data_dir), store)
+        monitoring = open_monitoring(settings, clock, database)
+        steering = open_steering(settings, clock, database, monitoring)
+        return Studio(settings, clock=clock, store=store, steering=steering, monitoring=monitoring)
     except BaseException:
-        steering.close()
+        database.close()
         raise
 
 
@@ -590,27 +630,47 @@ def _database(settings: Settings) -> Database:
 
 def open_monitoring(settings: Settings, clock: Clock, database: Database) -> Monitoring:
     """What an installation has recorded. Raises `StoreError`."""
+    events = SqlEvents(database)
     return Monitoring(
-        SqlEvents(database),
+        events,
+        SqlRollups(database, events),
         now=clock.now,
-        secret=settings.install_id,
+        secret=settings.user_key or settings.install_id,
         studio=settings.install_id[:12] or "studio",
         plain_users=settings.plain_users,
+        kept=timedelta(days=settings.retention_days) if settings.retention_days else None,
     )
 
 
-def open_steering(settings: Settings, clock: Clock, database: Database | None = None) -> Steering:
-    """The flags of an installation, and what watches over them.
+def open_steering(
+    settings: Settings, clock: Clock, database: Database | None = None, monitoring: Monitoring | None = None
+) -> Steering:
+    """The flags of an installation, and what watches over them; `monitoring` is told of their changes.
 
     Raises `DeclarationError` where flags.toml cannot be used at all, `StoreError` where the database cannot.
     """
     warn = logging.getLogger(__name__).warning
+
+    def problem(words: str) -> None:
+        warn(words)
+        if monitoring is not None:
+            monitoring.told("flags_file_broken", words)
+
     database = database or _database(settings)
     try:
         journal = SqlJournal(database)
-        flags = Flags(settings.flags_file, journal, now=clock.now, on_problem=warn, monotonic=clock.monotonic)
+        flags = Flags(
+            settings.flags_file, journal, now=clock.now, on_problem=problem, monotonic=clock.monotonic
+        )
+        staging = settings.environment == "staging"
         return Steering(
-            flags, SqlOutcomes(database), journal.read, now=clock.now, warn=warn, close=database.close
+            flags,
+            RecordedOutcomes(SqlEvents(database), "staging" if staging else "live"),
+            journal.read,
+            now=clock.now,
+            warn=warn,
+            changed=monitoring.changed if monitoring is not None else lambda change: None,
+            close=database.close,
         )
     except BaseException:
         database.close()

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 
 import streamlit as st
+from anyio.to_thread import run_sync
 from starlette.applications import Starlette
 from starlette.types import Receive, Scope, Send
 
-from cinegen_core.api import api_app
-from cinegen_core.settings import Settings
+from cinegen_core.api import again, api_app
+from cinegen_core.flags import DeclarationError
+from cinegen_core.settings import Settings, SettingsError
+from cinegen_core.store import StoreError
 from cinegen_core.studio import Studio, open_studio
+
+CANNOT_OPEN = (DeclarationError, SettingsError, StoreError)
+"""What opening a studio raises where something that it needs is not as it should be."""
 
 
 def make_studio() -> Studio:
@@ -33,9 +40,21 @@ def _built_api() -> Starlette:
     return api_app(studio, studio.monitoring, token=studio.settings.api_token)
 
 
-async def the_api(scope: Scope, receive: Receive, send: Send) -> None:
-    """The HTTP interface of the same studio as the pages'; made with the first request."""
-    await _built_api()(scope, receive, send)
+class TheApi:
+    """The HTTP interface of the same studio as the pages', which is opened with the first request if no page did.
+
+    While it cannot be opened every request is answered with 503, lest a load balancer takes the studio for a healthy one.
+    """
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            app = await run_sync(_built_api)
+        except CANNOT_OPEN:
+            logging.getLogger(__name__).exception("The studio cannot be opened.")
+            words = "The studio cannot be opened. Its log says why, and what to do."
+            await again(503, "unable", words).response(scope, receive, send)
+            return
+        await app(scope, receive, send)
 
 
 def literal(text: str) -> str:

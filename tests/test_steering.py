@@ -13,11 +13,13 @@ import pytest
 
 from cinegen_core.flags.control import Flags
 from cinegen_core.flags.model import Context
+from cinegen_core.monitoring import Monitoring
 from cinegen_core.settings import Settings
-from cinegen_core.steering import GENERATION_FLAGS, MemoryOutcomes, Steering, policy_of
+from cinegen_core.steering import GENERATION_FLAGS, RecordedOutcomes, Steering, policy_of
 from cinegen_core.store import MemoryStore
-from cinegen_core.store.outcomes import SqlOutcomes
+from cinegen_core.store.events import SqlEvents
 from cinegen_core.store.results import NoResults
+from cinegen_core.store.rollups import SqlRollups
 from cinegen_core.store.sql import Database, SqlJournal, sqlite_url
 from cinegen_core.story import Policy
 from cinegen_core.studio import Studio
@@ -64,11 +66,19 @@ class Room:
             monotonic=self.time.monotonic,
         )
         made = Steering(
-            flags, SqlOutcomes(database), journal.read,
+            flags, RecordedOutcomes(SqlEvents(database)), journal.read,
             now=self.time.now, warn=self.warnings.append, close=database.close,
         )  # fmt: skip
         self._open.append(made)
         return made
+
+    def monitoring(self) -> Monitoring:
+        database = Database(self.url)
+        self._open.append(database)
+        events = SqlEvents(database)
+        return Monitoring(
+            events, SqlRollups(database, events), now=self.time.now, secret="s", studio=f"s{len(self._open)}"
+        )
 
     def studio(self, writer: FakeWriter | None = None, **settings: Any) -> Studio:
         used = writer or FakeWriter()
@@ -76,7 +86,7 @@ class Room:
             Settings.model_validate({"automatic_emergency": False, **settings}),
             clock=self.time, store=MemoryStore(), results=NoResults(), engines=(TitleEngine(),), judge=by_form,
             writers={"comprehensive": used, "enhanced_baseline": used, "basic_fallback": TemplateWriter()},
-            steering=self.steering(), warn=self.warnings.append,
+            steering=self.steering(), monitoring=self.monitoring(), warn=self.warnings.append,
         )  # fmt: skip
         self._open.append(made)
         return made
@@ -276,20 +286,6 @@ def test_quality_is_put_on_the_guides_scale_whoever_wrote() -> None:
         [0.0, 3.2, 7.0, 7.7, 9.1]
     )
     assert as_guide(4.0, "unheard of") == pytest.approx(4.0)
-
-
-def test_outcomes_in_memory_and_in_a_database_read_the_same(room: Room) -> None:
-    from cinegen_core.flags.model import Sample
-
-    samples = [
-        Sample(at=room.time.now() + timedelta(minutes=n), on=frozenset("a"), seconds=n) for n in range(5)
-    ]
-    with Database(room.url) as database:
-        kept, memory = SqlOutcomes(database), MemoryOutcomes()
-        for sample in samples:
-            assert kept.add(sample) == memory.add(sample)
-        for after, since in ((0, None), (2, None), (0, samples[3].at)):
-            assert list(kept.read(after, since)) == list(memory.read(after, since))
 
 
 def test_the_page_says_that_it_is_an_emergency(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,11 +19,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from statistics import fmean
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field
 
-from cinegen_core.monitor.events import AlertEvent, FeedbackEvent, GenerationEvent, HeartbeatEvent
+from cinegen_core.monitor.events import AlertEvent, Event, GenerationEvent, HeartbeatEvent, SilenceEvent
 from cinegen_core.story.model import Noun
 
 Metric = Literal["quality", "engines", "seconds", "uptime", "fallback"]
@@ -117,7 +117,7 @@ class Changed(Noun):
     what: str
 
 
-Heard = GenerationEvent | FeedbackEvent | HeartbeatEvent | AlertEvent | Changed | Tick
+Heard = Event | Changed | Tick
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,6 +257,23 @@ def replay(
     return state, tuple(steps)
 
 
+def resumed(state: State, recorded: Sequence[AlertEvent]) -> State:
+    """A state that was made from the events of the last day only, with the alerts that are open on record: these may have begun before."""
+    open_ = {view.rule: view for view in views(recorded)}
+    lines = []
+    for line in state.lines:
+        view = open_.get(line.rule.key)
+        held = None if view is None else _Held(view.id, view.state, view.incident, view.cause)
+        lines.append(replace(line, held=held))
+    begun: dict[str, _Incident] = {}
+    for one in recorded:
+        if one.severity != "info":
+            begun.setdefault(one.incident, _Incident(id=one.incident, cause=one.cause, first=one.at))
+    now = state.now
+    recent = tuple(one for one in begun.values() if now is not None and now - one.first <= TOGETHER)
+    return replace(state, lines=tuple(lines), incidents=recent)
+
+
 def _matters(heard: Heard) -> bool:
     match heard:
         case Tick() | Changed():
@@ -267,7 +284,7 @@ def _matters(heard: Heard) -> bool:
             return heard.series == "live"
         case AlertEvent():
             return heard.series == "live" and heard.rule in ("flag_changed", "rollout_advanced")
-        case FeedbackEvent():
+        case _:
             return False
 
 
@@ -521,8 +538,10 @@ def _hash(*parts: str) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
-Notice = Literal["rollout_advanced", "flag_changed", "emergency_left"]
-_NOTICES: tuple[str, ...] = ("rollout_advanced", "flag_changed", "emergency_left")
+Notice = Literal[
+    "rollout_advanced", "flag_changed", "emergency_left", "emergency_entered", "flags_file_broken"
+]
+_NOTICES: tuple[str, ...] = get_args(Notice)
 
 
 def info(what: Notice, words: str, *, at: datetime, by: str = "") -> AlertEvent:
@@ -537,6 +556,40 @@ def info(what: Notice, words: str, *, at: datetime, by: str = "") -> AlertEvent:
         state="firing",
         incident=alert,
         cause=words,
+        by=by,
+    )
+
+
+def rolled_back(flag: str, words: str, *, at: datetime, by: str) -> AlertEvent:
+    """A critical alert that fires at once, and that only a person ends, by re-arming the flag: see `resolved`."""
+    rule = f"rolled_back:{flag}"
+    alert = _hash(rule, at.astimezone(UTC).isoformat())
+    return AlertEvent(
+        id=_hash(alert, "firing"),
+        at=at,
+        alert=alert,
+        rule=rule,
+        severity="critical",
+        state="firing",
+        incident=alert,
+        cause=words,
+        by=by,
+    )
+
+
+def resolved(view: AlertView, *, at: datetime, by: str = "") -> AlertEvent:
+    """The last step of an alert that a person ends."""
+    return AlertEvent(
+        id=_hash(view.id, "resolved"),
+        at=at,
+        alert=view.id,
+        rule=view.rule,
+        severity=view.severity,
+        state="resolved",
+        value=view.value,
+        threshold=view.threshold,
+        incident=view.incident,
+        cause=view.cause,
         by=by,
     )
 
@@ -591,8 +644,8 @@ def notices(steps: Iterable[AlertEvent], *, since: datetime) -> tuple[AlertEvent
     return tuple(one for one in steps if one.severity == "info" and one.rule in _NOTICES and one.at >= since)
 
 
-def mean_time_to_resolve(steps: Iterable[AlertEvent]) -> float | None:
-    """Seconds from firing to resolved, over the alerts that fired and were resolved; None without any."""
+def mean_time_to_resolve(steps: Iterable[AlertEvent], *, since: datetime | None = None) -> float | None:
+    """Seconds from firing to resolved, over the alerts that fired and were resolved (from `since` on); None without any."""
     fired: dict[str, datetime] = {}
     took: list[float] = []
     for one in steps:
@@ -601,7 +654,9 @@ def mean_time_to_resolve(steps: Iterable[AlertEvent]) -> float | None:
         if one.state == "firing":
             fired.setdefault(one.alert, one.at)
         elif one.state == "resolved" and one.alert in fired:
-            took.append((one.at - fired.pop(one.alert)).total_seconds())
+            began = fired.pop(one.alert)
+            if since is None or one.at >= since:
+                took.append((one.at - began).total_seconds())
     return fmean(took) if took else None
 
 
@@ -622,21 +677,14 @@ def acknowledged(view: AlertView, by: str, *, at: datetime) -> AlertEvent:
     )
 
 
-class Silence(Noun):
-    """No notifications of a rule before `until`. The alert itself goes on as ever."""
-
-    rule: str
-    until: datetime
-    by: str
-    why: str
+def silenced(rule: str, at: datetime, silences: Iterable[SilenceEvent]) -> bool:
+    """Whether a rule's notifications are silenced at that time: the last word on it before then counts."""
+    said = [silence for silence in silences if silence.rule == rule and silence.at <= at]
+    last = max(said, key=lambda silence: (silence.at, silence.id), default=None)
+    return last is not None and at < last.until
 
 
-def silenced(rule: str, at: datetime, silences: Iterable[Silence]) -> bool:
-    """Whether a rule's notifications are silenced at that time."""
-    return any(silence.rule == rule and at < silence.until for silence in silences)
-
-
-def to_notify(steps: Iterable[AlertEvent], silences: Iterable[Silence] = ()) -> tuple[AlertEvent, ...]:
+def to_notify(steps: Iterable[AlertEvent], silences: Iterable[SilenceEvent] = ()) -> tuple[AlertEvent, ...]:
     """The steps to tell people of: what fires, what that fired is resolved, and notices; less what is silenced."""
     given = tuple(silences)
     fired: set[str] = set()

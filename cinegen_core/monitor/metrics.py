@@ -9,35 +9,24 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
-from math import atanh, fsum, sqrt, tanh
+from math import atanh, sqrt, tanh
 from statistics import NormalDist, StatisticsError, correlation, fmean
 from typing import Annotated, TypeVar
 
 from pydantic import Field
 
-from cinegen_core.flags.cohorts import Cohort, cohorts
 from cinegen_core.flags.model import Sample
-from cinegen_core.monitor.events import Event, FeedbackEvent, GenerationEvent, HeartbeatEvent
+from cinegen_core.monitor.events import Event, FeedbackEvent, GenerationEvent
 from cinegen_core.monitor.health import percentile
-from cinegen_core.scorer import QualityClass, quality_class
+from cinegen_core.monitor.tally import SCALE, Tally
+from cinegen_core.scorer import QualityClass
 from cinegen_core.story.model import Noun
 from cinegen_core.tiers.model import TierName
-
-TARGET = 60.0
-"""Seconds inside which a fallback is one that its reader does not notice."""
-
-CINEMATIC = 8.0
-"""The least quality, on the guide's scale, that is called cinematic."""
 
 LEAST_PAIRS = 8
 """With fewer there is no correlation: its interval would take up most of -1..1."""
 
-LATE = timedelta(seconds=90)
-"""Two heartbeats no further apart than this, though meant to come once a minute, leave nothing out."""
-
-_MINUTE = timedelta(minutes=1)
 _CLASSES: tuple[QualityClass, ...] = ("masterpiece", "cinematic", "excellent", "good", "basic", "poor")
-_STATES = ("started", "running", "stopped")
 _TIERS: tuple[TierName, ...] = ("comprehensive", "enhanced_baseline", "basic_fallback")
 
 Percent = Annotated[float, Field(ge=0, le=100)]
@@ -145,43 +134,80 @@ def figures(
     `total_episodes` is that of all generations given, unless it is passed. Events from before the span still tell of which
     episode its feedback speaks. Raises `ValueError` for events of several series.
     """
-    known = _once(events)
+    known = once(events)
     if len({event.series for event in known}) > 1:
         raise ValueError("figures are of one series at a time")
     since = now - timedelta(hours=hours)
-    all_generations = [event for event in known if isinstance(event, GenerationEvent)]
-    generations = [event for event in all_generations if event.counts and since <= event.at <= now]
-    feedback = _feedback(known, all_generations, now)
-    ratings = _ratings([event for event in feedback if event.at >= since])
-    rated = _rated(ratings, all_generations)
-    scores = [event.score for event in generations if event.score is not None]
-    qualities = _qualities(generations)
-    return Figures(
-        total_episodes=len(all_generations) if total_episodes is None else total_episodes,
-        episodes=len(generations),
-        mean_quality=_mean(qualities),
-        mean_score=_mean(scores),
-        quality_classes=_classes(scores),
-        cinematic_share=_percent(quality >= CINEMATIC for quality in qualities),
-        success_rate=_percent(not event.error for event in generations),
-        error_rate=_percent(event.error for event in generations),
-        fallback_rate=_percent(event.fallback for event in generations),
-        seamless_fallback=_percent(
-            event.accepted and event.seconds <= TARGET for event in generations if event.fallback
-        ),
-        engine_success_rate=_percent(run.delivered for event in generations for run in event.engines),
-        engines=_engines(generations),
-        tiers=_tiers(generations),
-        seconds=_times([event.seconds for event in generations]),
-        tokens=sum(a.tokens for event in generations for a in event.attempts) if generations else None,
-        cost=fsum(a.cost for event in generations for a in event.attempts) if generations else None,
-        flags=_flags(generations),
+    generations = [event for event in known if isinstance(event, GenerationEvent)]
+    tally = Tally()
+    for event in generations:
+        if since <= event.at <= now:
+            tally.answer(event)
+    feedback = [event for event in known if isinstance(event, FeedbackEvent) and event.at <= now]
+    total = len(generations) if total_episodes is None else total_episodes
+    return figures_of(tally, reception(feedback, generations, since), total_episodes=total)
+
+
+class Reception(Noun):
+    """What readers made of episodes: as in `Figures`."""
+
+    satisfaction: Satisfaction | None = None
+    completion: Percent | None = None
+    rating_quality: Correlation | None = None
+    rating_dimensions: dict[str, Correlation] | None = None
+
+
+def reception(
+    feedback: Iterable[FeedbackEvent], generations: Iterable[GenerationEvent], since: datetime
+) -> Reception:
+    """Of feedback from `since` on; earlier feedback tells who had come to the choice already, `generations` what was rated. Feedback
+    on answers among them that do not count is left out."""
+    answers = list(generations)
+    apart = {event.id for event in answers if not event.counts}
+    heard = [event for event in once(feedback) if event.generation not in apart]
+    ratings = _ratings([event for event in heard if event.at >= since])
+    rated = _rated(ratings, answers)
+    return Reception(
         satisfaction=_satisfaction(ratings),
-        completion=_completion(feedback, since),
+        completion=_completion(heard, since),
         rating_quality=rank_correlation(
             [(rating, event.quality) for rating, event in rated if event.quality is not None]
         ),
         rating_dimensions=_by_dimension(rated),
+    )
+
+
+def figures_of(tally: Tally, readers: Reception, *, total_episodes: int) -> Figures:
+    """The figures that a tally of answers comes to."""
+    counts = tally.counts
+    answers = counts["answers"]
+    return Figures(
+        total_episodes=total_episodes,
+        episodes=answers,
+        mean_quality=tally.mean("quality"),
+        mean_score=tally.mean("score"),
+        quality_classes={
+            name: 100.0 * counts[f"class/{name}"] / counts["score/n"]
+            for name in _CLASSES
+            if counts[f"class/{name}"]
+        }
+        or None,
+        cinematic_share=_share(counts["cinematic"], counts["quality/n"]),
+        success_rate=_share(answers - counts["errors"], answers),
+        error_rate=_share(counts["errors"], answers),
+        fallback_rate=_share(counts["fallbacks"], answers),
+        seamless_fallback=_share(counts["seamless"], counts["fallbacks"]),
+        engine_success_rate=_share(counts["delivered"], counts["active"]),
+        engines=_engines(tally),
+        tiers=_tiers(tally),
+        seconds=_times(tally),
+        tokens=counts["tokens"] if answers else None,
+        cost=counts["cost"] / SCALE if answers else None,
+        flags=_flags(tally),
+        satisfaction=readers.satisfaction,
+        completion=readers.completion,
+        rating_quality=readers.rating_quality,
+        rating_dimensions=readers.rating_dimensions,
     )
 
 
@@ -221,69 +247,10 @@ def rank_correlation(pairs: Sequence[tuple[float, float]]) -> Correlation | None
     return Correlation(value=value, low=tanh(middle - reach), high=tanh(middle + reach), pairs=len(pairs))
 
 
-def uptime(
-    heartbeats: Sequence[HeartbeatEvent], now: datetime, *, hours: float | None = None
-) -> float | None:
-    """Percent of the minutes in which a studio was to run in which one answered its own probe; None where none was to run.
-
-    It was to run from its first heartbeat to the one that says it stopped, and again from the next on. Where heartbeats end
-    without that, it was to run until its next heartbeat, or the start of any studio (a new process may have a new name), or
-    else until now. Of several studios it is enough that one answers. The minutes are those of the clock; the one that
-    is not over counts only if something was heard in it. Looks back `hours`, or as far as there are heartbeats.
-    """
-    base = now.replace(second=0, microsecond=0)
-    studios: dict[str, list[HeartbeatEvent]] = defaultdict(list)
-    starts: list[datetime] = []
-    # a last heartbeat at the very instant of the stop comes before it
-    for beat in sorted(_once(heartbeats), key=lambda beat: (beat.at, _STATES.index(beat.state))):
-        if beat.at <= now:
-            studios[beat.studio].append(beat)
-            if beat.state == "started":
-                starts.append(beat.at)
-    expected: set[int] = set()
-    up: set[int] = set()
-    for beats in studios.values():
-        following: list[HeartbeatEvent | None] = [*beats[1:], None]
-        for beat, after in zip(beats, following, strict=True):
-            if beat.state == "stopped":
-                continue
-            minute = (beat.at - base) // _MINUTE
-            expected.add(minute)
-            if beat.answered:
-                up.add(minute)
-            end = _silent_until(beat, after, starts, now)
-            missed = range(minute + 1, (end - base) // _MINUTE)
-            expected.update(missed)
-            if beat.answered and _carries_on(beat, after):
-                up.update(missed)
-    if hours is not None:
-        first = (now - timedelta(hours=hours) - base) // _MINUTE
-        expected = {minute for minute in expected if minute >= first}
-    return 100.0 * len(expected & up) / len(expected) if expected else None
-
-
-def _silent_until(
-    beat: HeartbeatEvent, after: HeartbeatEvent | None, starts: Sequence[datetime], now: datetime
-) -> datetime:
-    if after is not None and after.state != "started":
-        return after.at
-    if after is None and now - beat.at <= LATE:
-        return beat.at
-    ends = [start for start in starts if start > beat.at]
-    return min([*ends, after.at if after is not None else now])
-
-
-def _carries_on(beat: HeartbeatEvent, after: HeartbeatEvent | None) -> bool:
-    """Whether nothing but the jitter of the clock lies between."""
-    if after is None or after.state == "started" or after.at - beat.at > LATE:
-        return False
-    return after.answered or after.state == "stopped"
-
-
 _E = TypeVar("_E", bound=Event)
 
 
-def _once(events: Iterable[_E]) -> list[_E]:
+def once(events: Iterable[_E]) -> list[_E]:
     """Each event once, in an order that does not depend on that of delivery. Of those that share an id the first counts."""
     found: dict[tuple[str, str], _E] = {}
     for event in events:
@@ -292,18 +259,6 @@ def _once(events: Iterable[_E]) -> list[_E]:
         if other is not event and other != event:
             found[key] = min(other, event, key=lambda one: (one.at, one.model_dump_json()))
     return sorted(found.values(), key=lambda event: (event.at, event.kind, event.id))
-
-
-def _feedback(
-    events: Iterable[Event], generations: Iterable[GenerationEvent], now: datetime
-) -> list[FeedbackEvent]:
-    """All up to now that is not about an answer that does not count."""
-    apart = {event.id for event in generations if not event.counts}
-    return [
-        event
-        for event in events
-        if isinstance(event, FeedbackEvent) and event.at <= now and event.generation not in apart
-    ]
 
 
 def _ratings(feedback: Iterable[FeedbackEvent]) -> list[tuple[int, str]]:
@@ -349,88 +304,69 @@ def _by_dimension(rated: Sequence[tuple[int, GenerationEvent]]) -> dict[str, Cor
     return {name: value for name, value in found.items() if value is not None} or None
 
 
-def _classes(scores: Sequence[float]) -> dict[QualityClass, float] | None:
-    if not scores:
-        return None
-    names = [quality_class(score) for score in scores]
-    return {name: 100.0 * names.count(name) / len(names) for name in _CLASSES if name in names}
-
-
-def _engines(generations: Iterable[GenerationEvent]) -> dict[str, EngineFigures] | None:
-    active: dict[str, int] = defaultdict(int)
-    delivered: dict[str, int] = defaultdict(int)
-    realised: dict[str, list[float]] = defaultdict(list)
-    for event in generations:
-        for run in event.engines:
-            active[run.engine] += 1
-            delivered[run.engine] += run.delivered
-            if run.realised is not None:
-                realised[run.engine].append(run.realised)
+def _engines(tally: Tally) -> dict[str, EngineFigures] | None:
+    counts = tally.counts
     return {
         name: EngineFigures(
-            active=active[name],
-            delivered=delivered[name],
-            success_rate=100.0 * delivered[name] / active[name],
-            realised=_mean(realised[name]),
+            active=counts[f"engine/{name}/active"],
+            delivered=counts[f"engine/{name}/delivered"],
+            success_rate=100.0 * counts[f"engine/{name}/delivered"] / counts[f"engine/{name}/active"],
+            realised=tally.mean(f"engine/{name}/realised"),
         )
-        for name in sorted(active)
+        for name in tally.names("engine")
     } or None
 
 
-def _tiers(generations: Sequence[GenerationEvent]) -> dict[TierName, TierFigures] | None:
-    answers = {tier: [event for event in generations if event.tier == tier] for tier in _TIERS}
+def _tiers(tally: Tally) -> dict[TierName, TierFigures] | None:
+    counts = tally.counts
     return {
         tier: TierFigures(
-            count=len(found),
-            quality=_mean(_qualities(found)),
-            seconds=fmean(event.seconds for event in found),
+            count=counts[f"tier/{tier}/answers"],
+            quality=tally.mean(f"tier/{tier}/quality"),
+            seconds=counts[f"tier/{tier}/ms"] / (1000 * counts[f"tier/{tier}/answers"]),
         )
-        for tier, found in answers.items()
-        if found
+        for tier in _TIERS
+        if counts[f"tier/{tier}/answers"]
     } or None
 
 
-def _times(seconds: Sequence[float]) -> Times | None:
-    if not seconds:
+def _times(tally: Tally) -> Times | None:
+    if not tally.times:
         return None
+    ordered = sorted(tally.times)
     return Times(
-        mean=fmean(seconds),
-        p50=percentile(seconds, 0.50),
-        p95=percentile(seconds, 0.95),
-        p99=percentile(seconds, 0.99),
+        mean=sum(ordered) / (1000 * len(ordered)),
+        p50=percentile(ordered, 0.50) / 1000,
+        p95=percentile(ordered, 0.95) / 1000,
+        p99=percentile(ordered, 0.99) / 1000,
     )
 
 
-def _flags(generations: Sequence[GenerationEvent]) -> dict[str, FlagFigures] | None:
-    samples = flag_samples(generations)
-    found: dict[str, FlagFigures] = {}
-    for flag in sorted({flag for event in generations for flag in event.flags}):
-        on, off = cohorts(samples, flag)
-        found[flag] = FlagFigures(on=_cohort(on), off=_cohort(off))
-    return found or None
+def _flags(tally: Tally) -> dict[str, FlagFigures] | None:
+    return {
+        flag: FlagFigures(on=_cohort(tally, f"flag/{flag}/on"), off=_cohort(tally, f"flag/{flag}/off"))
+        for flag in tally.names("flag")
+    } or None
 
 
-def _cohort(cohort: Cohort) -> CohortFigures:
+def _cohort(tally: Tally, name: str) -> CohortFigures:
+    usage, errors = tally.counts[f"{name}/answers"], tally.counts[f"{name}/errors"]
     return CohortFigures(
-        usage=cohort.usage,
-        success_rate=None if cohort.success_rate is None else 100.0 * cohort.success_rate,
-        error_rate=None if cohort.error_rate is None else 100.0 * cohort.error_rate,
-        quality=cohort.quality,
-        seconds=cohort.seconds,
+        usage=usage,
+        success_rate=_share(usage - errors, usage),
+        error_rate=_share(errors, usage),
+        quality=tally.mean(f"{name}/quality"),
+        seconds=tally.counts[f"{name}/ms"] / (1000 * usage) if usage else None,
     )
 
 
-def _qualities(generations: Iterable[GenerationEvent]) -> list[float]:
-    return [event.quality for event in generations if event.quality is not None]
-
-
-def _mean(values: Sequence[float]) -> float | None:
-    return fmean(values) if values else None
+def _share(part: int, whole: int) -> float | None:
+    return 100.0 * part / whole if whole else None
 
 
 def _percent(facts: Iterable[bool]) -> float | None:
     found = list(facts)
-    return 100.0 * sum(found) / len(found) if found else None
+    return _share(sum(found), len(found))
 
 
 def _ranks(values: Sequence[float]) -> list[float]:

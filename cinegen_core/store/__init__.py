@@ -1,6 +1,16 @@
-"""What must last: seasons and their episodes."""
+"""What must last: seasons and their episodes, in a database; in folders, as they were before."""
 
 from cinegen_core.store.episodes import EpisodeStore, MemoryStore, Record, Season, StoreError
-from cinegen_core.store.folder import FolderStore
+from cinegen_core.store.folder import FolderStore, bring_in
+from cinegen_core.store.sql_episodes import SqlStore
 
-__all__ = ["EpisodeStore", "FolderStore", "MemoryStore", "Record", "Season", "StoreError"]
+__all__ = [
+    "EpisodeStore",
+    "FolderStore",
+    "MemoryStore",
+    "Record",
+    "Season",
+    "SqlStore",
+    "StoreError",
+    "bring_in",
+]

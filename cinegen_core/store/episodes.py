@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+import shutil
+from collections.abc import Callable, Iterable
 from datetime import datetime
+from pathlib import Path
 from typing import Annotated, Protocol
 
 from pydantic import Field, StringConstraints
@@ -15,6 +18,13 @@ from cinegen_core.tiers.model import Generation
 
 Id = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]
 """Sixteen hexadecimal digits: safe in a file's name and in an address."""
+
+
+Free = Callable[[Path], int]
+"""How many bytes may still be written to the disk that a path is on. Raises `OSError`."""
+
+ROOM = 16 * 2**20
+"""With fewer bytes than these left on its disk, a store says that nothing can be kept."""
 
 
 class StoreError(Exception):
@@ -58,9 +68,14 @@ class Record(Noun):
 
 
 class EpisodeStore(Protocol):
-    """Used from several threads at once. Every method raises `StoreError` where the store itself fails."""
+    """Used from several threads at once. Every method raises `StoreError` where the store itself fails.
 
-    def add_season(self, season: Season, bible: StoryBible) -> None: ...
+    Ids that are none, whatever was typed, are those of nothing: None, or empty.
+    """
+
+    def add_season(self, season: Season, bible: StoryBible) -> None:
+        """Keeps a season and its bible, in place of those with its id; episodes that it has are left as they are."""
+        ...
 
     def season(self, season_id: str) -> Season | None: ...
 
@@ -71,13 +86,21 @@ class EpisodeStore(Protocol):
         ...
 
     def save(self, record: Record) -> None:
-        """Keeps a record; its season has been added before."""
+        """Keeps a record, in place of one with its id. Raises `StoreError` where its season is not kept."""
         ...
 
     def record(self, season_id: str, record_id: str) -> Record | None: ...
 
     def records(self, season_id: str) -> tuple[Record, ...]:
         """A season's episodes by number, and by time within one number."""
+        ...
+
+    def record_ids(self, season_id: str) -> frozenset[str]:
+        """Which episodes a season has, without reading them."""
+        ...
+
+    def check(self) -> None:
+        """Raises `StoreError` where nothing could be kept at the moment. Leaves nothing behind."""
         ...
 
 
@@ -89,8 +112,8 @@ class MemoryStore:
         self._records: dict[str, dict[str, Record]] = {}
 
     def add_season(self, season: Season, bible: StoryBible) -> None:
+        self._records.setdefault(season.id, {})
         self._seasons[season.id] = (season, bible)
-        self._records[season.id] = {}
 
     def season(self, season_id: str) -> Season | None:
         found = self._seasons.get(season_id)
@@ -101,16 +124,29 @@ class MemoryStore:
         return found[1] if found else None
 
     def seasons(self) -> tuple[Season, ...]:
-        return in_order_of_start(season for season, _ in self._seasons.values())
+        return in_order_of_start(season for season, _ in tuple(self._seasons.values()))
 
     def save(self, record: Record) -> None:
+        if record.season not in self._seasons:
+            raise no_season(record)
         self._records[record.season][record.id] = record
 
     def record(self, season_id: str, record_id: str) -> Record | None:
         return self._records.get(season_id, {}).get(record_id)
 
     def records(self, season_id: str) -> tuple[Record, ...]:
-        return in_order_of_number(self._records.get(season_id, {}).values())
+        return in_order_of_number(tuple(self._records.get(season_id, {}).values()))
+
+    def record_ids(self, season_id: str) -> frozenset[str]:
+        return frozenset(self._records.get(season_id, {}))
+
+    def check(self) -> None:
+        """Memory always has room."""
+
+
+def is_id(text: str) -> bool:
+    """Whether it has an `Id`'s form: ids come from addresses that anybody can type."""
+    return re.fullmatch(r"[0-9a-f]{16}", text) is not None
 
 
 def in_order_of_start(seasons: Iterable[Season]) -> tuple[Season, ...]:
@@ -120,3 +156,30 @@ def in_order_of_start(seasons: Iterable[Season]) -> tuple[Season, ...]:
 
 def in_order_of_number(records: Iterable[Record]) -> tuple[Record, ...]:
     return tuple(sorted(records, key=lambda record: (record.number, record.saved, record.id)))
+
+
+def no_season(record: Record) -> StoreError:
+    """What is raised where a record's season is not kept."""
+    return StoreError(
+        f"The episode {record.id} cannot be kept: its season {record.season} is not there (any more). "
+        "Open a season, and write the episode in it."
+    )
+
+
+def free_bytes(path: Path) -> int:
+    """What may still be written to the disk that `path` is on. Raises `OSError`."""
+    return shutil.disk_usage(path).free
+
+
+def see_to_room(path: Path, free: Free) -> None:
+    """Raises `StoreError` where fewer than `ROOM` bytes are free on the disk that `path` is on, or nobody can say."""
+    try:
+        left = free(path)
+    except OSError as error:
+        raise StoreError(
+            f"{path} cannot be reached ({error.strerror}). See that its disk is there."
+        ) from error
+    if left < ROOM:
+        raise StoreError(
+            f"The disk of {path} is full: {left / 2**20:.1f} MiB are free, {ROOM // 2**20} are needed. Free some space."
+        )

@@ -4,9 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
-from sqlalchemy import Column, Integer, String, Table, Text, delete, insert, select
+from sqlalchemy import (
+    Column,
+    Connection,
+    Index,
+    Integer,
+    Select,
+    String,
+    Table,
+    Text,
+    delete,
+    func,
+    insert,
+    select,
+)
 
 from cinegen_core.monitor.events import Event, Series
 from cinegen_core.store.episodes import StoreError
@@ -21,8 +35,11 @@ EVENTS = Table(
     Column("series", String(20), nullable=False),
     Column("kind", String(20), nullable=False),
     Column("data", Text, nullable=False),
+    Index("ix_events_kind", "kind", "at"),
 )
 
+_IDS_AT_ONCE = 500
+_ORDER_LOCK = 0x65766E74
 _EVENT: TypeAdapter[Event] = TypeAdapter(Event)
 
 
@@ -36,9 +53,13 @@ class SqlEvents:
         """All of them or none. An event that is there already, by its id, is not added again: a retry is harmless."""
         if not events:
             return
+        ids = [event.id for event in events]
         with self._database.writing() as connection:
-            known = select(EVENTS.c.id).where(EVENTS.c.id.in_([event.id for event in events]))
-            there = set(connection.scalars(known))
+            in_order(connection)
+            there: set[str] = set()
+            for start in range(0, len(ids), _IDS_AT_ONCE):
+                known = select(EVENTS.c.id).where(EVENTS.c.id.in_(ids[start : start + _IDS_AT_ONCE]))
+                there |= set(connection.scalars(known))
             rows = [
                 {
                     "id": event.id,
@@ -58,22 +79,41 @@ class SqlEvents:
         *,
         since: datetime | None = None,
         until: datetime | None = None,
-        series: Series = "live",
+        series: Series | None = "live",
         kinds: Iterable[str] = (),
         after: int = 0,
+        most: int | None = None,
     ) -> Sequence[tuple[int, Event]]:
-        """Events of one series with a number above `after`, from `since` up to and without `until`."""
-        wanted = select(EVENTS.c.number, EVENTS.c.data).where(
-            EVENTS.c.series == series, EVENTS.c.number > after
-        )
+        """Events of one series (None: of all) with a number above `after`, from `since` up to and without `until`, in the order in
+        which they were recorded; the first `most` of them."""
+        wanted = select(EVENTS.c.number, EVENTS.c.data).where(EVENTS.c.number > after)
+        if series is not None:
+            wanted = wanted.where(EVENTS.c.series == series)
         if since is not None:
             wanted = wanted.where(EVENTS.c.at >= since)
         if until is not None:
             wanted = wanted.where(EVENTS.c.at < until)
         if kinds := tuple(kinds):
             wanted = wanted.where(EVENTS.c.kind.in_(kinds))
+        return self._read(wanted.order_by(EVENTS.c.number).limit(most))
+
+    def with_ids(self, ids: Iterable[str]) -> Sequence[Event]:
+        """Those of these ids that are there, in the order in which they were recorded."""
+        wanted = list(ids)
+        found: list[tuple[int, Event]] = []
+        for start in range(0, len(wanted), _IDS_AT_ONCE):
+            chosen = EVENTS.c.id.in_(wanted[start : start + _IDS_AT_ONCE])
+            found += self._read(select(EVENTS.c.number, EVENTS.c.data).where(chosen))
+        return [event for _, event in sorted(found, key=lambda pair: pair[0])]
+
+    def last(self) -> int:
+        """The number of the latest event; 0 where there is none."""
         with self._database.reading() as connection:
-            rows = connection.execute(wanted.order_by(EVENTS.c.number)).all()
+            return connection.scalar(select(func.max(EVENTS.c.number))) or 0
+
+    def _read(self, wanted: Select[Any]) -> list[tuple[int, Event]]:
+        with self._database.reading() as connection:
+            rows = connection.execute(wanted).all()
         try:
             return [(int(number), _EVENT.validate_json(data)) for number, data in rows]
         except ValidationError as error:
@@ -83,3 +123,10 @@ class SqlEvents:
         """Removes what is older, and says how many there were."""
         with self._database.writing() as connection:
             return int(connection.execute(delete(EVENTS).where(EVENTS.c.at < before)).rowcount)
+
+
+def in_order(connection: Connection) -> None:
+    """Lets one writer of events at a time into the database, so that their numbers grow in the order in which they become visible:
+    who has read up to a number has missed none. (SQLite has one writer anyway.)"""
+    if connection.dialect.name == "postgresql":
+        connection.execute(select(func.pg_advisory_xact_lock(_ORDER_LOCK)))

@@ -63,6 +63,7 @@ _EVENTS = Table(
     Column("data", Text, nullable=False),
 )
 _EVENTS_AT = Index("ix_events_at", _EVENTS.c.at)
+_EVENTS_KIND = Index("ix_events_kind", _EVENTS.c.kind, _EVENTS.c.at)
 
 _SEASONS = Table(
     "seasons",
@@ -148,7 +149,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     ),
     Migration(
         "hourly roll-ups of events; outcomes are read from events now",
-        (CreateTable(_ROLLUPS), CreateTable(_ROLLED), DropTable(_OUTCOMES)),
+        (CreateTable(_ROLLUPS), CreateTable(_ROLLED), DropTable(_OUTCOMES), CreateIndex(_EVENTS_KIND)),
     ),
     Migration("notices on their way", (CreateTable(_DELIVERIES), CreateIndex(_DELIVERIES_NEXT))),
 )

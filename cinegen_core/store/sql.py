@@ -1,4 +1,4 @@
-"""What is kept in a database: SQLite in a file by default, any that SQLAlchemy knows by its address.
+"""What is kept in a database: SQLite in a file by default, or PostgreSQL, by its address.
 
 Statements are SQLAlchemy's and run anywhere; what one kind of database needs for itself is at the end.
 """
@@ -44,7 +44,8 @@ from cinegen_core.flags.model import Change
 from cinegen_core.store.episodes import StoreError
 from cinegen_core.store.migrations import migrate
 
-_BUSY_SECONDS = 10.0
+PATIENCE = 10.0
+"""For how many seconds one who writes waits for others who do."""
 
 
 class UtcTime(TypeDecorator[datetime]):
@@ -91,18 +92,18 @@ def sqlite_url(path: Path) -> str:
 class Database:
     """A database with its tables brought up to date, for any number of threads and processes at once.
 
-    A file of SQLite is made if there is none, in a folder for its owner only. `close` it, or use it in `with`. A
-    process that forks opens its own. Raises `StoreError`, also where the database is of a newer version.
+    A file of SQLite is made if there is none, in a folder for its owner only; `path` is where it is, None for other
+    databases. Who writes waits `patience` seconds for others who do. `close` it, or use it in `with`. A process that
+    forks opens its own. Raises `StoreError`, also where the database is of a newer version.
     """
 
-    def __init__(self, url: str) -> None:
-        self._engine = _engine(url)
-        self.name = self._engine.url.database or self._engine.url.render_as_string()
-        if self._engine.dialect.name != "sqlite":
-            self.name = self._engine.url.render_as_string()  # without its password
+    def __init__(self, url: str, *, patience: float = PATIENCE) -> None:
+        self._engine = _engine(url, patience)
+        self._patience = patience
+        self.path = _file_of(self._engine.url)
+        self.name = str(self.path) if self.path is not None else _shown(self._engine.url)
         try:
             with self.writing() as connection:
-                _be_alone(connection)
                 migrate(connection)
         except BaseException:
             self.close()
@@ -115,13 +116,19 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """A transaction that sees one state. Raises `StoreError`."""
-        with self._failing("read"), self._engine.connect() as connection:
+        with (
+            self._failing("read"),
+            self._engine.connect() as connection,
+            connection.execution_options(**_ONE_STATE.get(connection.dialect.name, {})).begin(),
+        ):
             yield connection
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
         """A transaction: all of it is kept, or nothing if the body raises or the process dies.
 
+        One at a time: who begins while another writes waits for it. What is read in it and what
+        is written therefore belong together, and numbers that the database gives are seen in their order.
         Raises `StoreError`; `IntegrityError` where a constraint refuses what was written.
         """
         with (
@@ -129,6 +136,7 @@ class Database:
             self._engine.connect() as connection,
             connection.execution_options(**{_WRITES: True}).begin(),
         ):
+            _be_alone(connection, self._patience)
             yield connection
 
     def close(self) -> None:
@@ -224,18 +232,21 @@ def _reason(error: SQLAlchemyError) -> str:
 
 
 def _advice(error: SQLAlchemyError) -> str:
-    if isinstance(error, DBAPIError) and not isinstance(error, OperationalError):
+    forbidden = isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) in _FORBIDDEN
+    if isinstance(error, DBAPIError) and not isinstance(error, OperationalError) and not forbidden:
         return "If it is damaged, restore it from a backup, or move it away to go on without it."
     return "See that it can be reached, that you may write there, that there is space, and that no other program holds it."
 
 
-def _engine(url: str) -> Engine:
+def _engine(url: str, patience: float) -> Engine:
     """Raises `StoreError` where the address is none, or its driver is missing."""
     try:
         parsed = make_url(url)
-        shown = parsed.render_as_string()
+        if parsed.drivername in _PSYCOPG:
+            parsed = parsed.set(drivername="postgresql+psycopg")
+        shown = _shown(parsed)
         if parsed.get_backend_name() == "sqlite":
-            return _sqlite(parsed)
+            return _sqlite(parsed, patience)
         return create_engine(parsed, pool_pre_ping=True)
     except (ArgumentError, ValueError) as error:
         # What was typed is not shown: it may hold a password.
@@ -243,23 +254,50 @@ def _engine(url: str) -> Engine:
             "The database's address is not understood. It looks like sqlite:////folder/file.db, or like "
             "postgresql://user:password@host/name."
         ) from error
-    except ModuleNotFoundError as error:
-        raise StoreError(f"{shown} needs the package '{error.name}'. Install it with pip.") from error
+    except ImportError as error:
+        # psycopg without its own libpq finds none on the system: it names no module then.
+        missing = error.name if isinstance(error, ModuleNotFoundError) else "psycopg[binary]"
+        raise StoreError(f"{shown} needs the package '{missing}'. Install it with pip.") from error
+
+
+def _shown(url: URL) -> str:
+    """An address for people, without its password."""
+    return url.difference_update_query(("password", "sslpassword")).render_as_string()
 
 
 # What one kind of database needs for itself. -----------------------------------------------------------------
 
 _WRITES = "cinegen_writes"
-_SCHEMA_LOCK = 0x63696E65
+
+_PSYCOPG = ("postgresql", "postgres")
+# A transaction of PostgreSQL's own kind sees what others commit while it lasts; one of SQLite's never does.
+_ONE_STATE: dict[str, dict[str, Any]] = {
+    "postgresql": {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+}
+_FORBIDDEN = ("25006", "42501")  # a read-only database, an account without the right: not damage
+_WRITERS_LOCK = 0x63696E65
 
 
-def _be_alone(connection: Connection) -> None:
-    """Waits until nobody else is changing the tables. (A transaction that writes to SQLite always is alone.)"""
+def _be_alone(connection: Connection, patience: float) -> None:
+    """Waits until nobody else writes. (A transaction that writes to SQLite always is alone.)
+
+    The lock is let go of after what was written can be seen, so that numbers given under it appear in their order; who
+    reads on from the last number that it saw misses nothing. A process that dies lets go of it as well.
+    """
     if connection.dialect.name == "postgresql":
-        connection.execute(select(func.pg_advisory_xact_lock(_SCHEMA_LOCK)))
+        milliseconds = str(round(patience * 1000))
+        connection.execute(
+            select(
+                func.set_config("lock_timeout", milliseconds, True), func.pg_advisory_xact_lock(_WRITERS_LOCK)
+            )
+        )
 
 
-def _sqlite(url: URL) -> Engine:
+def _file_of(url: URL) -> Path | None:
+    return Path(url.database) if url.get_backend_name() == "sqlite" and url.database else None
+
+
+def _sqlite(url: URL, patience: float) -> Engine:
     """An engine for a file of SQLite. Raises `StoreError`."""
     if not url.database or url.database == ":memory:":
         raise StoreError("The database's address names no file. It looks like sqlite:////folder/file.db.")
@@ -267,7 +305,7 @@ def _sqlite(url: URL) -> Engine:
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         path.touch(mode=0o600)
-        _write_ahead(path)
+        _write_ahead(path, patience)
     except OSError as error:
         raise StoreError(
             f"The database {path} cannot be made ({error.strerror}). Choose a folder that you may write to."
@@ -277,17 +315,19 @@ def _sqlite(url: URL) -> Engine:
             f"The database {path} cannot be used ({error}). If it is damaged, restore it from a backup, or move it "
             "away to go on without it."
         ) from error
-    engine = create_engine(url, connect_args={"timeout": _BUSY_SECONDS})
+    engine = create_engine(url, connect_args={"timeout": patience})
     event.listen(engine, "connect", _set_up_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
 
 
-def _write_ahead(path: Path, sleep: Callable[[float], None] = time.sleep, pause: float = 0.05) -> None:
+def _write_ahead(
+    path: Path, patience: float, sleep: Callable[[float], None] = time.sleep, pause: float = 0.05
+) -> None:
     """Lets readers go on while somebody writes; the file remembers. Raises `sqlite3.Error`."""
-    for left in reversed(range(round(_BUSY_SECONDS / pause))):
+    for left in reversed(range(max(1, round(patience / pause)))):
         try:
-            with closing(sqlite3.connect(path, timeout=_BUSY_SECONDS)) as connection:
+            with closing(sqlite3.connect(path, timeout=patience)) as connection:
                 connection.execute("PRAGMA journal_mode = WAL").fetchone()
                 return
         except sqlite3.OperationalError as error:

@@ -15,7 +15,6 @@ from cinegen_core.monitor.alerts import (
     Changed,
     Heard,
     Rule,
-    Silence,
     State,
     Tick,
     acknowledged,
@@ -28,7 +27,13 @@ from cinegen_core.monitor.alerts import (
     to_notify,
     views,
 )
-from cinegen_core.monitor.events import AlertEvent, FeedbackEvent, GenerationEvent, HeartbeatEvent
+from cinegen_core.monitor.events import (
+    AlertEvent,
+    FeedbackEvent,
+    GenerationEvent,
+    HeartbeatEvent,
+    SilenceEvent,
+)
 
 START = datetime(2026, 1, 5, 10, 0, tzinfo=UTC)
 BY_KEY = {rule.key: rule for rule in RULES}
@@ -390,7 +395,7 @@ def test_critical_alerts_are_shown_first() -> None:
 
 def test_a_silenced_rule_tells_nobody_until_its_time_is_up() -> None:
     steps = steps_of([*requests(0, 120), *requests(120, 150, quality=5.0), *requests(150, 300)])
-    silence = Silence(rule="quality_critical", until=at(140), by="Ada", why="a new model is being tried")
+    silence = SilenceEvent(id="s", at=at(0), rule="quality_critical", until=at(140), by="Ada", why="a trial")
     heard = [one for one in to_notify(steps, [silence]) if one.rule == "quality_critical"]
     assert [one.state for one in to_notify(steps) if one.rule == "quality_critical"] == ["firing", "resolved"]
     assert [one.state for one in heard] == ["resolved"]

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cinegen_core.monitor.events import Event, FeedbackEvent, GenerationEvent, HeartbeatEvent
-from cinegen_core.monitor.metrics import Figures, figures, flag_samples, rank_correlation, uptime
+from cinegen_core.monitor.metrics import Figures, figures, flag_samples, rank_correlation
 
 NOW = datetime(2026, 1, 5, 12, tzinfo=UTC)
 
@@ -380,88 +380,3 @@ def test_figures_lie_where_they_belong(events: list[Event]) -> None:
         assert found.seconds.p50 <= found.seconds.p95 <= found.seconds.p99
     if found.tiers is not None:
         assert sum(tier.count for tier in found.tiers.values()) == found.episodes
-
-
-def test_a_studio_that_answers_every_minute_is_up() -> None:
-    assert uptime(beats(0, 60), NOW) == 100.0
-    assert uptime([], NOW) is None
-
-
-def test_minutes_without_an_answer_are_down() -> None:
-    assert uptime([*beats(0, 29), *beats(30, 59, answered=False)], NOW) == 50.0
-
-
-def test_a_clean_stop_is_no_downtime() -> None:
-    told = [*beats(0, 19), beat(19.5, "stopped"), beat(40, "started"), *beats(41, 60)]
-    assert uptime(told, NOW) == 100.0
-    assert uptime([beat(10, "stopped")], NOW) is None
-
-
-def test_a_crash_is_downtime_until_the_next_start() -> None:
-    told = [*beats(0, 19), beat(40, "started"), *beats(41, 59)]
-    assert uptime(told, NOW) == pytest.approx(100 * 40 / 60)
-
-
-def test_a_crash_that_nobody_has_mended_is_downtime_until_now() -> None:
-    assert uptime(beats(0, 29), NOW) == 50.0
-
-
-def test_a_studio_that_hung_was_down_although_it_never_stopped() -> None:
-    assert uptime([*beats(0, 19), *beats(30, 59)], NOW) == pytest.approx(100 * 50 / 60)
-
-
-def test_a_start_under_a_new_name_ends_a_crash() -> None:
-    told = [
-        *beats(0, 19),
-        beat(30, "started", studio="t"),
-        *beats(31, 39, studio="t"),
-        beat(39.5, "stopped", studio="t"),
-    ]
-    assert uptime(told, NOW) == pytest.approx(100 * 30 / 40)
-
-
-def test_of_several_studios_one_that_answers_is_enough() -> None:
-    assert uptime([*beats(0, 60), *beats(10, 60, studio="t", answered=False)], NOW) == 100.0
-    assert uptime([*beats(0, 29), *beats(25, 59, studio="t")], NOW) == 100.0
-
-
-def test_heartbeats_that_come_a_little_late_leave_no_hole() -> None:
-    told = [beat(n * 1.02) for n in range(60)]
-    assert uptime(told, NOW) == 100.0
-
-
-def test_the_minute_that_has_just_begun_is_not_held_against_anybody() -> None:
-    at = NOW + timedelta(seconds=20)
-    assert uptime(beats(0, 59), at) == 100.0
-    assert uptime(beats(0, 58), at) == pytest.approx(100 * 59 / 60)
-
-
-def test_uptime_looks_back_as_far_as_it_is_told_and_knows_what_went_before() -> None:
-    told = [*beats(0, 19), beat(45, "started"), *beats(46, 59)]
-    assert uptime(told, NOW, hours=0.5) == pytest.approx(50.0)
-    assert uptime(told, NOW, hours=0.25) == pytest.approx(100.0)
-
-
-@given(st.lists(some_beats, max_size=25), st.randoms())
-def test_uptime_does_not_depend_on_order_or_repetition(
-    told: list[HeartbeatEvent], chance: random.Random
-) -> None:
-    again = [*told, *chance.choices(told, k=len(told))] if told else []
-    chance.shuffle(again)
-    found = uptime(told, NOW)
-    assert uptime(again, NOW) == found
-    assert found is None or 0 <= found <= 100
-
-
-@given(st.lists(some_beats, max_size=25), st.integers(0, 70))
-def test_a_heartbeat_that_was_answered_never_lowers_uptime_while_running(
-    told: list[HeartbeatEvent], minute: int
-) -> None:
-    running = [event.model_copy(update={"state": "running"}) for event in told]
-    before = uptime(running, NOW)
-    if running and before is not None:
-        first = min(event.at for event in running)
-        extra = beat(minute / 2 + 0.25, studio=running[0].studio)
-        after = uptime([*running, extra], NOW)
-        assert after is not None
-        assert extra.at < first or after >= before

@@ -1,0 +1,172 @@
+"""Seasons and their episodes in a database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    Column,
+    Integer,
+    Row,
+    RowMapping,
+    Select,
+    String,
+    Table,
+    Text,
+    delete,
+    insert,
+    select,
+    update,
+)
+
+from cinegen_core.store.episodes import (
+    Free,
+    Record,
+    Season,
+    StoreError,
+    free_bytes,
+    in_order_of_number,
+    in_order_of_start,
+    is_id,
+    no_season,
+    see_to_room,
+)
+from cinegen_core.store.sql import TABLES, Database, UtcTime
+from cinegen_core.story import StoryBible
+
+SEASONS = Table(
+    "seasons",
+    TABLES,
+    Column("id", String(16), primary_key=True),
+    Column("title", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("started", UtcTime, nullable=False, index=True),
+    Column("bible", Text, nullable=False),
+)
+EPISODES = Table(
+    "episodes",
+    TABLES,
+    Column("id", String(16), primary_key=True),
+    Column("season", String(16), nullable=False, index=True),
+    Column("number", Integer, nullable=False),
+    Column("saved", UtcTime, nullable=False, index=True),
+    Column("data", Text, nullable=False),
+)
+
+_SEASON = select(SEASONS.c.id, SEASONS.c.title, SEASONS.c.source, SEASONS.c.started)
+_NOT_AN_ID = "check"
+_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class SqlStore:
+    """An `EpisodeStore` in a database, which whoever made it closes. Raises `StoreError`.
+
+    An episode's id is its own in the whole database: it is not kept under a second season.
+    """
+
+    def __init__(self, database: Database, *, free: Free = free_bytes) -> None:
+        self._database = database
+        self._free = free
+
+    def add_season(self, season: Season, bible: StoryBible) -> None:
+        values = {**season.model_dump(), "bible": bible.model_dump_json()}
+        with self._database.writing() as connection:
+            replaced = connection.execute(update(SEASONS).where(SEASONS.c.id == season.id).values(values))
+            if not replaced.rowcount:
+                connection.execute(insert(SEASONS).values(values))
+
+    def season(self, season_id: str) -> Season | None:
+        with self._reading_of("seasons", season_id):
+            row = self._row(_SEASON.where(SEASONS.c.id == season_id), season_id)
+            return None if row is None else _season(row._mapping)
+
+    def bible(self, season_id: str) -> StoryBible | None:
+        with self._reading_of("seasons", season_id):
+            row = self._row(select(SEASONS.c.bible).where(SEASONS.c.id == season_id), season_id)
+            return None if row is None else StoryBible.model_validate_json(row.bible)
+
+    def seasons(self) -> tuple[Season, ...]:
+        with self._reading_of("seasons"), self._database.reading() as connection:
+            return in_order_of_start(list(map(_season, connection.execute(_SEASON).mappings())))
+
+    def save(self, record: Record) -> None:
+        values = {
+            "id": record.id,
+            "season": record.season,
+            "number": record.number,
+            "saved": record.saved,
+            "data": record.model_dump_json(),
+        }
+        with self._database.writing() as connection:
+            if connection.scalar(select(SEASONS.c.id).where(SEASONS.c.id == record.season)) is None:
+                raise no_season(record)
+            there = connection.scalar(select(EPISODES.c.season).where(EPISODES.c.id == record.id))
+            if there is None:
+                connection.execute(insert(EPISODES).values(values))
+            elif there == record.season:
+                connection.execute(update(EPISODES).where(EPISODES.c.id == record.id).values(values))
+            else:
+                raise StoreError(
+                    f"The episode {record.id} is in the season {there} already, and is not kept in {record.season} too. "
+                    "Give the copy an id of its own."
+                )
+
+    def record(self, season_id: str, record_id: str) -> Record | None:
+        wanted = select(EPISODES.c.data).where(EPISODES.c.season == season_id, EPISODES.c.id == record_id)
+        with self._reading_of("episodes", record_id):
+            row = self._row(wanted, season_id, record_id)
+            return None if row is None else Record.model_validate_json(row.data)
+
+    def records(self, season_id: str) -> tuple[Record, ...]:
+        if not is_id(season_id):
+            return ()
+        wanted = select(EPISODES.c.id, EPISODES.c.data).where(EPISODES.c.season == season_id)
+        with self._database.reading() as connection:
+            rows = connection.execute(wanted).all()
+        found: list[Record] = []
+        for row in rows:
+            with self._reading_of("episodes", row.id):
+                found.append(Record.model_validate_json(row.data))
+        return in_order_of_number(found)
+
+    def record_ids(self, season_id: str) -> frozenset[str]:
+        if not is_id(season_id):
+            return frozenset()
+        with self._database.reading() as connection:
+            return frozenset(connection.scalars(select(EPISODES.c.id).where(EPISODES.c.season == season_id)))
+
+    def check(self) -> None:
+        """Raises `StoreError` where nothing could be kept, or little: SQLite needs `ROOM` on its disk."""
+        if (path := self._database.path) is not None:
+            see_to_room(path.parent, self._free)
+        season = {"id": _NOT_AN_ID, "title": "", "source": "", "started": _LONG_AGO, "bible": ""}
+        with self._database.writing() as connection:
+            connection.execute(insert(SEASONS).values(season))
+            connection.execute(delete(SEASONS).where(SEASONS.c.id == _NOT_AN_ID))
+
+    def _row(self, wanted: Select[Any], *ids: str) -> Row[Any] | None:
+        """The one row of these ids; None where there is none, or they are none."""
+        if not all(map(is_id, ids)):
+            return None
+        with self._database.reading() as connection:
+            return connection.execute(wanted).one_or_none()
+
+    @contextmanager
+    def _reading_of(self, table: str, id: str = "") -> Iterator[None]:
+        """What cannot be read as what it should be (JSON, times, nouns) is damaged."""
+        try:
+            yield
+        except ValueError as error:
+            what = f"{id} in its table {table}" if id else f"its table {table}"
+            way_out = ", or delete that row to go on without it" if id else ""
+            raise StoreError(
+                f"{self._database.name} is damaged: {what} cannot be read ({type(error).__name__}). "
+                f"Restore the database from a backup{way_out}."
+            ) from error
+
+
+def _season(row: RowMapping) -> Season:
+    return Season.model_validate(dict(row))
