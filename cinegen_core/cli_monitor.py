@@ -27,7 +27,7 @@ from cinegen_core.monitor.health import LEAST_SAMPLES
 from cinegen_core.monitor.metrics import CohortFigures, Figures
 from cinegen_core.monitor.prometheus_rules import export
 from cinegen_core.monitoring import Monitoring, NoSuchAlertError, NoSuchRuleError
-from cinegen_core.preflight import Check, keep, unusable
+from cinegen_core.preflight import Check, Preflight, keep, unusable
 from cinegen_core.preflight import preflight as gone_through
 from cinegen_core.readiness import Finding, Readiness, UnrecordedError, readiness_of
 from cinegen_core.settings import Settings, SettingsError
@@ -257,6 +257,13 @@ def _add_preflight(
         notify: Annotated[
             bool, typer.Option("--notify", help="Send a test notice to those who are told of alerts.")
         ] = False,
+        only: Annotated[
+            list[str] | None,
+            typer.Option(
+                metavar="CHECK",
+                help="settings, data, store, ...; may be repeated. Such a report is not kept.",
+            ),
+        ] = None,
         as_json: AsJson = False,
     ) -> None:
         """The checklist before a studio goes to work. Exit code 1 if a check failed."""
@@ -272,13 +279,17 @@ def _add_preflight(
             report = unusable(error, at=clock.now())
             told(report.checks[0])
         else:
-            report = asyncio.run(
-                gone_through(settings, environ=environ, clock=clock, url=url, notify=notify, on_check=told)
-            )
             try:
-                keep(report, settings.data_dir)
-            except StoreError as error:
-                typer.echo(str(error), err=True)
+                report = asyncio.run(
+                    gone_through(
+                        settings, environ=environ, clock=clock, url=url, notify=notify, only=only or (),
+                        on_check=told,
+                    )
+                )  # fmt: skip
+            except ValueError as error:
+                _stop(f"--only: {error}", 2)
+            if not only:
+                _kept(report, settings.data_dir)
         if as_json:
             typer.echo(json.dumps({"verdict": report.verdict, **report.model_dump(mode="json")}, indent=2))
         else:
@@ -287,6 +298,13 @@ def _add_preflight(
             typer.echo(", ".join(counts) + ".")
         if report.verdict == "failed":
             raise typer.Exit(1)
+
+
+def _kept(report: Preflight, folder: Path) -> None:
+    try:
+        keep(report, folder)
+    except StoreError as error:
+        typer.echo(str(error), err=True)
 
 
 def _add_readiness(app: typer.Typer, at_work: _AtWork) -> None:

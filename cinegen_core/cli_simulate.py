@@ -6,14 +6,12 @@ What it records is labelled `simulated` and takes no part in anything live. The 
 from __future__ import annotations
 
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager
 from datetime import UTC, date, datetime
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, NoReturn, Protocol
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -24,6 +22,7 @@ from cinegen_core.monitor.events import AlertEvent, Event
 from cinegen_core.settings import Settings
 from cinegen_core.simulation import (
     KINDS,
+    Incident,
     PoolError,
     Simulation,
     Truth,
@@ -36,6 +35,8 @@ from cinegen_core.simulation import (
 from cinegen_core.simulation.answers import PACE
 from cinegen_core.simulation.pool import shipped_file
 from cinegen_core.store import StoreError
+from cinegen_core.store.events import SqlEvents
+from cinegen_core.store.sql import Database, sqlite_url
 
 BATCH = 5000
 """Events that are kept together: all of a batch or none."""
@@ -44,30 +45,20 @@ START = datetime(2026, 1, 5, tzinfo=UTC)
 """When a simulation begins unless it is said: a Monday."""
 
 
-class Log(Protocol):
-    """Where events are kept, each id once. Raises `StoreError`."""
-
-    def add(self, *events: Event) -> None: ...
-
-    def last(self) -> int: ...
-
-
-OpenLog = Callable[[Settings], AbstractContextManager[Log]]
-
-
-def add_simulate(
-    app: typer.Typer, settings: Callable[[], Settings], open_log: OpenLog, clock: Clock
-) -> None:
-    """Adds the command; `settings` and `open_log` open what it works on, when it is run."""
+def add_simulate(app: typer.Typer, settings: Callable[[], Settings], clock: Clock) -> None:
+    """Adds the command `simulate`; `settings` says, when it is run, where flags and store are."""
 
     @app.command(name="simulate")
     def simulate_command(
         *,
         days: Annotated[float, typer.Option(min=0.01, max=3660, help="How many days.")] = 56.0,
-        rate: Annotated[float, typer.Option(min=0.01, max=10_000, help="Requests an hour, on average.")] = 20.0,
+        rate: Annotated[
+            float, typer.Option(min=0.01, max=10_000, help="Requests an hour, on average.")
+        ] = 20.0,
         seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same events.")] = 7,
         start: Annotated[
-            datetime | None, typer.Option(help="When it begins, in UTC.", formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M"])
+            datetime | None,
+            typer.Option(help="When it begins, in UTC.", formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M"]),
         ] = None,
         incident: Annotated[
             list[str] | None,
@@ -115,7 +106,9 @@ def add_simulate(
             _stop(str(error), 1)
         seen = _Seen()
         try:
-            where = _into_file(seen.through(made), out) if out else _into_store(seen, made, settings(), open_log)
+            where = (
+                _into_file(seen.through(made), out) if out else _into_store(seen.through(made), settings())
+            )
         except (StoreError, OSError) as error:
             _stop(f"The events cannot be kept: {error}", 1)
         typer.echo(seen.words(made))
@@ -161,11 +154,13 @@ def _truth(truth: Truth, alerts: Iterable[AlertEvent]) -> Iterator[str]:
             None,
         )  # fmt: skip
         due = "must fire" if rule in truth.expected else "may fire"
-        when = "did not" if found is None else f"after {(found.at - truth.start).total_seconds() / 60:.0f} min"
+        when = (
+            "did not" if found is None else f"after {(found.at - truth.start).total_seconds() / 60:.0f} min"
+        )
         yield f"    {rule} {due}: {when}"
 
 
-def _planted(incident: Iterable[str], named: str, days: float):  # type: ignore[no-untyped-def]
+def _planted(incident: Iterable[str], named: str, days: float) -> list[Incident]:
     if named not in ("", "five"):
         raise ValueError(f"--incidents {named}: the only standard set is `five`")
     return [*(five(days) if named else ()), *(parse_incident(text) for text in incident)]
@@ -180,28 +175,26 @@ def _into_file(events: Iterable[Event], out: Path) -> str:
     return f"{count} written to {out}"
 
 
-def _into_store(seen: _Seen, made: Simulation, settings: Settings, open_log: OpenLog) -> str:
-    with open_log(settings) as log:
-        before, events = log.last(), seen.through(made)
+def _into_store(events: Iterator[Event], settings: Settings) -> str:
+    with Database(settings.database_url or sqlite_url(settings.data_dir / "cinegen.db")) as database:
+        log = SqlEvents(database)
+        new = 0
         while batch := list(islice(events, BATCH)):
+            new += len(batch) - len(log.with_ids(event.id for event in batch))
             log.add(*batch)
-        return f"{log.last() - before} are new in the store, the others were there"
+        return f"{new} are new in {database.name}, the others were there"
 
 
 def _build(today: date) -> None:
     file = shipped_file()
-    shown = [0.0]
-
-    def told(done: int, of: int) -> None:
-        if time.monotonic() - shown[0] >= 1 or done == of:
-            shown[0] = time.monotonic()
-            typer.echo(f"\r{done} of {of} requests", nl=False, err=True)
-
     try:
-        made = build_pool(file, today=today, told=told)
+        with typer.progressbar(length=100, label="Writing and scoring", file=sys.stderr) as bar:
+            made = build_pool(file, today=today, told=lambda done, of: bar.update(100 * done // of - bar.pos))
     except OSError as error:
-        _stop(f"{file} cannot be written: {error.strerror}. A pool is built in a checkout that you may write to.", 1)
-    typer.echo("", err=True)
+        _stop(
+            f"{file} cannot be written: {error.strerror}. A pool is built in a checkout that you may write to.",
+            1,
+        )
     header = made.header
     typer.echo(
         f"{file}: {header.entries} requests, {header.answers} answers, {file.stat().st_size / 1000:.0f} kB; "

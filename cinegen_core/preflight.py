@@ -12,7 +12,7 @@ import os
 import shutil
 import tempfile
 import threading
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from datetime import datetime
@@ -33,30 +33,30 @@ from starlette.routing import Mount
 from cinegen_core.api import api_app
 from cinegen_core.clock import Clock, SystemClock
 from cinegen_core.flags.control import Flags
-from cinegen_core.flags.declared import load_declared
+from cinegen_core.flags.declared import DeclarationError, load_declared
+from cinegen_core.flags.journal import JournalError
 from cinegen_core.flags.model import Declared, Overlay, RolloutPlan
 from cinegen_core.notify import Channel, DeliveryError, Notice, channels_from
 from cinegen_core.notify.notice import trial_notice
-from cinegen_core.settings import PREFIX, Settings
+from cinegen_core.settings import PREFIX, Settings, SettingsError
 from cinegen_core.steering import GENERATION_FLAGS, MONITORING
 from cinegen_core.store import MemoryStore, StoreError
 from cinegen_core.store.migrations import MIGRATIONS, SCHEMA_VERSION
 from cinegen_core.store.results import NoResults
 from cinegen_core.store.sql import Database, SqlJournal, sqlite_url
 from cinegen_core.story import EpisodeRequest, Policy
-from cinegen_core.story.load import load_sample, sample_names
+from cinegen_core.story.errors import StoryError
+from cinegen_core.story.load import load_sample
 from cinegen_core.story.model import Noun
 from cinegen_core.studio import Studio, open_studio
 from cinegen_core.tiers.model import TierName
-from cinegen_core.tiers.runner import TIERS
+from cinegen_core.tiers.runner import TIERS, NothingWrittenError
 from cinegen_core.writers.model import Provider, Transport
 from cinegen_core.writers.model.calls import read_completion
 from cinegen_core.writers.model.failures import CallError, call_error
 
 LIMIT = 30.0
-"""Seconds that a check may take; one that has an episode written may take `WRITING`."""
-
-WRITING = 60.0
+"""Seconds that a check may take; one that has an episode written may take twice as many."""
 
 LITTLE_SPACE, NO_SPACE = 1_000_000_000, 50_000_000
 """Bytes free below which a disk is a warning, and below which it has failed."""
@@ -77,6 +77,12 @@ QUESTIONS: Mapping[str, tuple[str, ...]] = {
 
 ALSO_READ = ("CINEGEN_MODEL", "CINEGEN_PROVIDERS")
 """Variables that are no fields of `Settings` and are read all the same."""
+
+TOLD_IN_WORDS = (StoreError, JournalError, DeclarationError, SettingsError, StoryError, NothingWrittenError)
+"""What says by itself what is wrong, where, and what to do."""
+
+SAMPLE = "slack_water"
+"""The series that episodes are written of: every tier's episode of it is accepted as long as nothing is wrong."""
 
 Verdict = Literal["ok", "warning", "failed"]
 _T = TypeVar("_T")
@@ -130,20 +136,28 @@ async def preflight(
     notify: bool = False,
     transport: Transport | None = None,
     free: Callable[[Path], int] = lambda folder: shutil.disk_usage(folder).free,
+    only: Collection[str] = (),
     limit: float = LIMIT,
     on_check: Callable[[Check], None] = lambda check: None,
 ) -> Preflight:
-    """Goes through the list; never raises for what it finds, and can be cancelled at any point.
+    """Goes through the list. Never raises for what it finds, and can be cancelled at any point.
 
     `environ` is searched for variables that mean nothing; `url` is a running studio to ask over HTTP, without it this
     installation's own endpoints are asked in process. With `notify` a trial notice goes to those who are told of alerts; without
-    it nothing is sent. `transport` is what calls to models travel over, `free` tells the bytes free in a folder, `limit` is in
-    seconds, `on_check` hears of each check as it ends.
+    it nothing is sent. `transport` is what calls to models travel over, `free` tells the bytes free in a folder. `only` names
+    the checks to make, by their keys or what their keys begin with before a colon; without it all are made. `limit` is in seconds,
+    `on_check` hears of each check as it ends. Raises `ValueError` where `only` names something else.
     """
     clock = clock or SystemClock()
     secrets = _secrets(settings)
     checks: list[Check] = []
-    for point in _points(settings, environ, clock, url, notify, transport, free, limit):
+    points = list(_points(settings, environ, clock, url, notify, transport, free, limit))
+    kinds = {point.key.partition(":")[0]: None for point in points}
+    if unknown := [name for name in only if name not in kinds and name not in {p.key for p in points}]:
+        raise ValueError(f"There is no check {unknown[0]!r}. There are: {', '.join(kinds)}.")
+    for point in points:
+        if only and point.key not in only and point.key.partition(":")[0] not in only:
+            continue
         check = await _checked(point, clock, secrets)
         checks.append(check)
         on_check(check)
@@ -199,26 +213,19 @@ def _points(
     yield _Point("flags", "Flags file", apart(partial(_flags_file, settings.flags_file)), limit)
     yield _Point("journal", "Journal of flags", apart(partial(_journal, settings, clock)), limit)
     if not settings.providers:
-        yield _Point("models", "Models", _no_models, limit)
+        yield _Point("model", "Models", _no_models, limit)
     for provider in settings.providers:
-        yield _Point(
-            f"model:{provider.name}",
-            f"Model {provider.name}",
-            partial(_model, provider, clock, transport),
-            limit,
-        )
+        # a small model on a slow computer may need its time, and was given it
+        patience = max(limit, _patience(provider))
+        look = partial(_model, provider, clock, transport)
+        yield _Point(f"model:{provider.name}", f"Model {provider.name}", look, patience)
     if url:
         yield _Point("http", "HTTP endpoints", partial(_http_at, url, settings.api_token), limit)
     else:
         yield _Point("http", "HTTP endpoints", apart(partial(_http_in_process, settings, clock)), limit)
     for tier in TIERS:
         name = f"A generation, {tier}"
-        yield _Point(
-            f"tier:{tier}",
-            name,
-            apart(partial(_tier, settings, tier, clock)),
-            max(limit, WRITING) if limit == LIMIT else limit,
-        )
+        yield _Point(f"tier:{tier}", name, apart(partial(_tier, settings, tier, clock)), 2 * limit)
     yield _Point("notifications", "Notifications", partial(_notifications, settings, notify, clock), limit)
 
 
@@ -233,9 +240,10 @@ async def _checked(point: _Point, clock: Clock, secrets: Sequence[str]) -> Check
             f"It did not end within {point.limit:g} s.",
             "See what keeps it; the other checks went on.",
         )
+    except TOLD_IN_WORDS as error:
+        found = Seen("failed", str(error))
     except Exception as error:  # noqa: BLE001 (whatever went wrong is the finding)
-        words = str(error) or "no words"
-        found = Seen("failed", f"{type(error).__name__}: {words}")
+        found = Seen("failed", f"{type(error).__name__}: {error or 'it gives no reason'}")
     return Check(
         key=point.key,
         name=point.name,
@@ -343,7 +351,10 @@ def _flags_file(path: Path) -> Seen:
     wrong = [f"{key} is not declared, so it counts as off." for key in missing]
     for plan in declared.rollouts.values():
         wrong += _gates(plan, declared)
-    seen = f"{path} declares {len(declared.flags)} flags, {len(declared.rollouts)} rollouts and {len(declared.triggers)} triggers."
+    seen = (
+        f"{path} declares flags ({len(declared.flags)}), rollouts ({len(declared.rollouts)}) and triggers "
+        f"({len(declared.triggers)})."
+    )
     if wrong:
         return Seen(
             "warning",
@@ -425,7 +436,6 @@ async def _no_models() -> Seen:
 async def _model(provider: Provider, clock: Clock, transport: Transport | None) -> Seen:
     where = f"{provider.model} at {provider.base_url}"
     key = provider.key.get_secret_value()
-    seconds = provider.connect + max(provider.first_token, provider.reply)
     body = {
         "model": provider.model,
         "messages": [{"role": "user", "content": "Answer with the one word: ready."}],
@@ -436,7 +446,7 @@ async def _model(provider: Provider, clock: Clock, transport: Transport | None) 
         async with (
             httpx2.AsyncClient(
                 transport=transport(provider) if transport is not None else None,
-                timeout=httpx2.Timeout(seconds, connect=provider.connect),
+                timeout=httpx2.Timeout(_patience(provider), connect=provider.connect),
                 trust_env=urlsplit(provider.base_url).hostname not in ("127.0.0.1", "localhost", "::1"),
             ) as http,
             openai.AsyncOpenAI(
@@ -451,6 +461,11 @@ async def _model(provider: Provider, clock: Clock, transport: Transport | None) 
     took = clock.monotonic() - started
     tokens = f", {answer.usage.prompt + answer.usage.completion} tokens" if answer.usage is not None else ""
     return Seen("ok", f"{where} answered in {took:.2f} s{tokens}.")
+
+
+def _patience(provider: Provider) -> float:
+    """Seconds."""
+    return provider.connect + max(provider.first_token, provider.reply)
 
 
 def _unanswered(where: str, failure: CallError, provider: Provider) -> Seen:
@@ -532,7 +547,7 @@ def _tier(settings: Settings, tier: TierName, clock: Clock) -> Seen:
     alone = Settings(
         data_dir=settings.data_dir, budget_seconds=settings.budget_seconds, automatic_emergency=False
     )
-    request = EpisodeRequest(bible=load_sample(sample_names()[0]))
+    request = EpisodeRequest(bible=load_sample(SAMPLE))
     with Studio(alone, clock=clock, store=MemoryStore(), results=NoResults(), probes=False) as studio:
         generation = asyncio.run(studio.generate(request, policy=Policy(tiers=(tier,))))
     winner = generation.winner

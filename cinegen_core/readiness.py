@@ -2,7 +2,8 @@
 
 A verdict is `met` or `not met` only with enough behind it; with less it is `no data`, whatever the figure says. Enough is
 `LEAST` samples, and for a share as many as it takes for one exception not to use up what the target allows
-(`enough_for`): 50 answers for fallbacks below 2 %, 200 minutes for an uptime of 99.5 %.
+(`enough_for`): 50 answers for fallbacks below 2 %, 200 minutes for an uptime of 99.5 %. Where nothing ever happened, as with the
+time to resolve alerts of a studio that never had one, it stays `no data`: nobody knows how that would go.
 
 Quality is on the guide's scale, whoever writes: the embedded writer's equivalents of 7.0, 7.5 and 8.0 stand for these.
 """
@@ -50,6 +51,9 @@ MARGIN = 0.25
 thresholds. The whole 95 % interval of the difference has to lie above minus this."""
 
 FOUNDATION = ("complete_context", "high_temperature", "enhanced_fallbacks", "production_monitoring")
+PLAN = timedelta(weeks=8)
+"""How far back staging is looked at: what was tested there in week 4 still holds in week 8."""
+
 ENGINES, GENRES = "comprehensive_engines", "genre_engines"
 FIRST_STEP = 25
 
@@ -111,7 +115,7 @@ class Readiness(Noun):
 @dataclass(frozen=True)
 class Records:
     """What readiness is judged from. `events` are live and may reach back before the span, as far as quality before a change is
-    looked for; `staging` are those of staging. `uptime` in percent and `mean_time_to_resolve` in seconds are of the span.
+    looked for; `staging` are the answers in staging, of the whole plan. `uptime` in percent and `mean_time_to_resolve` in seconds are of the span.
     `at_once` is how many episodes the studio is meant to write at the same time."""
 
     now: datetime
@@ -123,7 +127,7 @@ class Records:
     overlay: Overlay
     uptime: float | None = None
     mean_time_to_resolve: float | None = None
-    staging: Sequence[Event] = ()
+    staging: Sequence[GenerationEvent] = ()
     preflight: Preflight | None = None
     at_once: int = 4
 
@@ -134,9 +138,9 @@ class Records:
     def within(self, events: Iterable[Event]) -> Iterator[Event]:
         return (event for event in events if self.since <= event.at <= self.now)
 
-    def answers(self, events: Iterable[Event]) -> list[GenerationEvent]:
+    def answers(self) -> list[GenerationEvent]:
         """Those that count, in the span."""
-        return [e for e in self.within(events) if isinstance(e, GenerationEvent) and e.counts]
+        return [e for e in self.within(self.events) if isinstance(e, GenerationEvent) and e.counts]
 
 
 def readiness(records: Records) -> Readiness:
@@ -179,7 +183,7 @@ def readiness_of(studio: Studio, days: float = 7.0) -> Readiness:
             overlay=steering.flags.overlay,
             uptime=monitoring.uptime(24 * days),
             mean_time_to_resolve=monitoring.mean_time_to_resolve(24 * days),
-            staging=monitoring.events(since, series="staging"),
+            staging=monitoring.answers(min(since, now - PLAN), series="staging"),
             preflight=last_preflight(studio.settings.data_dir),
             at_once=studio.settings.jobs,
         )
@@ -205,7 +209,7 @@ def enough_for(allowed: float) -> int:
 def success_criteria(records: Records) -> tuple[Finding, ...]:
     """The contract's twelve, in its order."""
     figures = records.figures
-    answers = records.answers(records.events)
+    answers = records.answers()
     scored = sum(event.quality is not None for event in answers)
     worked = sum(bool(event.engines) for event in answers)
     fell = sum(event.fallback for event in answers)
@@ -238,7 +242,7 @@ def success_criteria(records: Records) -> tuple[Finding, ...]:
 
 
 def improvement(answers: Iterable[GenerationEvent]) -> Finding:
-    """Whether the engines improve on a single pass, from requests that were answered both ways by one kind of writer.
+    """Whether the engines improve on a single pass, from requests that the same writer answered both ways.
 
     The mean of the paired differences of `score`, comprehensive less baseline, with an interval of 95 % by Student's t with n - 1
     degrees of freedom (Biometrika 6, 1908); met where it lies above 0. Several answers of one kind to one request count as their
@@ -247,7 +251,7 @@ def improvement(answers: Iterable[GenerationEvent]) -> Finding:
     sides: dict[tuple[str, str], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for event in answers:
         if event.asked and event.score is not None and not event.fallback:
-            sides[event.asked, event.profile][event.tier].append(event.score)
+            sides[event.asked, event.writer][event.tier].append(event.score)
     gains = [
         fmean(found["comprehensive"]) - fmean(found["enhanced_baseline"])
         for found in sides.values()
@@ -300,7 +304,7 @@ def _week_1(records: Records, criteria: Sequence[Finding]) -> tuple[Finding, ...
     up = _by_key(criteria, "uptime")
     fired = _critical(records)
     calm = _found(
-        "calm", "Critical alerts", float(len(fired)), "", "at most", 0.0, len(records.answers(records.events)),
+        "calm", "Critical alerts", float(len(fired)), "", "at most", 0.0, len(records.answers()),
         "Critical alerts that fired, or went on firing, in the span.", target="none",
     )  # fmt: skip
     if fired:
@@ -309,7 +313,7 @@ def _week_1(records: Records, criteria: Sequence[Finding]) -> tuple[Finding, ...
 
 
 def _week_4(records: Records) -> tuple[Finding, ...]:
-    staged = records.answers(records.staging)
+    staged = [event for event in records.staging if event.counts]
     runs = [run.delivered for event in staged for run in event.engines]
     worked = sum(bool(event.engines) for event in staged)
     delivered = 100.0 * sum(runs) / len(runs) if runs else None
@@ -432,9 +436,9 @@ def _week_8(records: Records, criteria: Sequence[Finding]) -> tuple[Finding, ...
     genres = _percent(records, GENRES)
     return (
         _found("everybody", "Engines for everybody", everybody, "%", "at least", 100.0, 1,
-               "What is in force of comprehensive_engines.", of="flags", least=1, target="100 %"),
+               "What is in force of comprehensive_engines.", of="flag", least=1, target="100 %"),
         _found("genres", "Genre engines", float(genres), "%", "above", 0.0, 1,
-               "What is in force of genre_engines.", of="flags", least=1, target="on"),
+               "What is in force of genre_engines.", of="flag", least=1, target="on"),
         Finding(
             key="all", name="All success criteria", measured=len(met), target=f"all {len(criteria)} met",
             threshold=len(criteria), samples=len(criteria), of="criteria", least=len(criteria),

@@ -128,7 +128,9 @@ def edit(shop: Workshop, record: Record, change: Reword | Insert | Remove, *, wh
     done = {"reword": "edited", "insert": "inserted", "remove": "removed"}[change.kind]
     words = f"scene {change.scene}, line {change.element} {done} by hand"
     attempt = Attempt(tier=record.generation.tier, writer=record.generation.writer, outcome="accepted")
-    return _kept(shop, record, bible, episode, attempt, words, BY_HAND, who)
+    new = _revised(shop, record, bible, episode, attempt, words, BY_HAND, who)
+    shop.store.save(new)
+    return new
 
 
 async def rewrite_scene(
@@ -194,7 +196,9 @@ async def rewrite_scene(
     )
     words = f"scene {scene} written anew" + (f": {direction}" if direction else "")
     notice = f"Scene {scene} was written anew by {_called(writer)}.{note}"
-    return await asyncio.to_thread(_kept, shop, record, bible, episode, attempt, words, notice, who)
+    new = _revised(shop, record, bible, episode, attempt, words, notice, who)
+    await asyncio.to_thread(shop.store.save, new)
+    return new
 
 
 def _called(writer: Writer) -> str:
@@ -389,7 +393,7 @@ def _as_draft(episode: Episode) -> Draft:
     return Draft(outline=Outline(protagonist=lead, question=episode.question, scenes=scenes), episode=episode)
 
 
-def _kept(
+def _revised(
     shop: Workshop,
     record: Record,
     bible: StoryBible,
@@ -413,17 +417,15 @@ def _kept(
         }
     )
     earlier = was.attempts
-    if (
-        record.revises is not None and was.winner is not None
-    ):  # its episode is kept in the record that is revised
-        winner = was.winner
-        earlier = tuple(a.model_copy(update={"episode": None}) if a is winner else a for a in earlier)
+    if record.revises is not None:  # what that version came to is kept in the record that is revised
+        bare = {"episode": None, "scorecard": None, "engines": ()}
+        earlier = (*earlier[:-1], earlier[-1].model_copy(update=bare))
     notices = [n for n in was.notices if n != NOT_LOOKED_FOR and not _about_score(n, was)]
     notices += [notice, *([NOT_LOOKED_FOR] if stale else [])]
     if not verdict.accepted:
         notices.append(f"After the last change it {verdict.reason.rstrip('.')}.")
     id = shop.new_id()
-    new = record.model_copy(
+    return record.model_copy(
         update={
             "id": id,
             "revises": record.id,
@@ -441,8 +443,6 @@ def _kept(
             ),
         }
     )
-    shop.store.save(new)
-    return new
 
 
 def _about_score(notice: str, generation: Generation) -> bool:

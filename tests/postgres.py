@@ -14,7 +14,7 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -71,9 +71,14 @@ class PostgresServer:
         raise AssertionError(f"PostgreSQL does not start ({problem}): {self._log.read_text()}")
 
     def kill(self) -> None:
-        """Ends it at once, as a lack of memory would."""
+        """Ends all of it at once; whoever is connected finds the connection gone."""
         assert self._process is not None
+        helpers = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children")
+        pids = list(map(int, helpers.read_text().split())) if helpers.exists() else []
         self._process.kill()
+        for pid in pids:  # where they are not known, they end by themselves soon after it
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         self._process.wait()
 
     def stop(self) -> None:

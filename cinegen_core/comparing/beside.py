@@ -89,10 +89,10 @@ def _looks(row: Sequence[int | None], episodes: Sequence[Episode | None]) -> tup
 
 
 def _location(slugline: str) -> frozenset[str]:
-    """The words of the place alone: neither inside or outside, nor the time of day."""
+    """The words of the place alone: neither inside or outside, nor an article, nor the time of day."""
     named = re.sub(r"^\s*(?:(?:int|ext|i/e|est)\b[./ ]*)+", "", slugline.casefold())
     place, dash, _ = named.rpartition(" - ")
-    return frozenset(re.findall(r"\w+", place if dash else named))
+    return frozenset(re.findall(r"\w+", place if dash else named)) - {"the", "a", "an"}
 
 
 def _shared(some: frozenset[str], others: frozenset[str]) -> float:

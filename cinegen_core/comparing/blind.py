@@ -10,7 +10,7 @@ from typing import Literal
 from cinegen_core.monitor.events import Series, Side, VoteEvent
 from cinegen_core.scorer import DIMENSION_WORDS
 from cinegen_core.store.comparisons import Comparison
-from cinegen_core.story import Episode
+from cinegen_core.story import Choice, Episode, StoryState
 from cinegen_core.story.model import Noun
 
 OVERALL = "overall"
@@ -25,7 +25,11 @@ class BallotError(ValueError):
 
 
 class Candidate(Noun):
-    """One of a pair, as its reader sees it. `generation` is a random id, by which the vote finds its way back."""
+    """One of a pair. `generation` is a random id, by which the vote finds its way back.
+
+    The `episode` is what its reader sees: without the state that it leaves behind, what its choices do to that, and its rundown, in
+    which writers keep their own notes and shape things in their own ways.
+    """
 
     generation: str
     episode: Episode
@@ -55,7 +59,9 @@ def ballot(comparison: Comparison, rng: random.Random) -> Ballot:
             "Some ways are still being written. Wait until all have come to their end, then vote."
         )
     candidates = [
-        Candidate(generation=one.id, episode=one.episode) for one in comparison.generations if one is not None
+        Candidate(generation=one.id, episode=_as_read(one.episode))
+        for one in comparison.generations
+        if one is not None
     ]
     pairs: list[Pair] = []
     for one, other in combinations(candidates, 2):
@@ -98,6 +104,14 @@ def vote_event(
         second=_side(comparison, pair.second),
         preferred=preferred,
     )
+
+
+def _as_read(episode: Episode) -> Episode:
+    choices = tuple(
+        Choice(id=one.id, label=one.label, consequence=one.consequence) for one in episode.choices
+    )
+    state = StoryState(series=episode.series, episode=episode.number, offered=choices)
+    return episode.model_copy(update={"choices": choices, "rundown": (), "state": state})
 
 
 def _side(comparison: Comparison, candidate: Candidate) -> Side:

@@ -74,10 +74,8 @@ async def compare(
             for place, answer in enumerate(comparison.answers):
                 if not answer.ended:
                     group.create_task(run.way(place, room))
-    except asyncio.CancelledError:
-        run.stopped()
-        raise
     finally:
+        run.stopped()
         await asyncio.to_thread(run.save)
     return run.comparison
 
@@ -114,7 +112,7 @@ class _Run:
             return  # all of it is saved once more in the end; if that fails too, it is raised there
 
     def stopped(self) -> None:
-        """Says so of each way that has not come to its end."""
+        """Says so of each way that has not come to its end, and now will not."""
         for place, answer in enumerate(self.comparison.answers):
             if not answer.ended:
                 self._ended(place, Answered(why=STOPPED), "stopped")

@@ -105,8 +105,11 @@ class Tally:
         """Raises `ValueError` for what `to_json` did not write."""
         try:
             found = json.loads(text)
-            return cls(Counter({str(k): int(v) for k, v in found["counts"].items()}), list(found["times"]))
-        except (KeyError, TypeError, AttributeError) as error:
+            counts, times = found["counts"], found["times"]
+            if not (isinstance(counts, dict) and isinstance(times, list)):
+                raise ValueError("they are of the wrong shape")
+            return cls(Counter(counts), times)
+        except (KeyError, TypeError) as error:
             raise ValueError(f"these are no counts ({error!r})") from error
 
 

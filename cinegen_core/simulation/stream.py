@@ -229,14 +229,19 @@ class Simulation:
 
     def _with_alerts(self, events: Iterable[Event]) -> Iterator[Event]:
         """The events, and the steps of alerts that they bring about, each at its time: the live fold over a private copy."""
-        state = fresh()
+        state, looked = fresh(), self.start
         for event in events:
             if isinstance(event, FeedbackEvent):
                 yield event
                 continue
             assert isinstance(event, GenerationEvent | HeartbeatEvent | AlertEvent)
-            state, steps = step(state, Tick(at=event.at))
-            yield from (self._own(one) for one in steps)
+            minute = event.at.replace(second=0, microsecond=0)
+            if (
+                minute != looked
+            ):  # what whole minutes brought about comes before the event that they passed until
+                state, steps = step(state, Tick(at=event.at))
+                yield from (self._own(one) for one in steps)
+                looked = minute
             yield event
             state, steps = step(state, event.model_copy(update={"series": "live"}))
             yield from (self._own(one) for one in steps)

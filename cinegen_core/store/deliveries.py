@@ -158,16 +158,18 @@ class SqlDeliveries:
         """What is due next at a target, the caller's alone for the length of `lease`; None where nothing is, or it is left alone.
 
         What waits of an alert that has since been resolved is joined with the notice of its end; and that, if a newer alert of
-        the same rule waits as well, with the notice of that one. While a notice of a rule is being sent, its others wait.
+        the same rule waits as well, with the notice of that one. Of the notices of a rule, one comes after the other.
         """
+        if not self._any_due(target, now):
+            return None
         with self._database.writing() as connection:
             standing = self._standing(connection, target)
             if standing is None or standing.rests_until > now:
                 return None
             rows = self._open(connection, target)
             busy = {_group(row) for row in rows if row.state == "sending" and row.next > now}
-            told = joined([row for row in rows if _group(row) not in busy])
-            due = [row for row in told if row.next <= now]
+            groups = joined(row for row in rows if _group(row) not in busy)
+            due = [group[0] for group in groups if any(row.next <= now for row in group)]
             if not due:
                 return None
             chosen = min(due, key=lambda row: (row.tries, row.content.number))
@@ -242,6 +244,12 @@ class SqlDeliveries:
         with self._database.writing() as connection:
             return int(connection.execute(delete(DELIVERIES).where(gone)).rowcount)
 
+    def _any_due(self, target: str, now: datetime) -> bool:
+        """Nobody need wait for a look."""
+        due = and_(DELIVERIES.c.target == target, DELIVERIES.c.state.in_(_OPEN), DELIVERIES.c.next <= now)
+        with self._database.reading() as connection:
+            return connection.scalar(select(DELIVERIES.c.step).where(due).limit(1)) is not None
+
     def _held(self, connection: Connection, target: str) -> _Standing:
         found = self._standing(connection, target)
         if found is None:
@@ -292,17 +300,19 @@ def _row(step: str, target: str, now: datetime, state: str, data: str) -> dict[s
     }
 
 
-def joined(rows: Iterable[Delivery]) -> list[Delivery]:
-    """What stands of notices that wait at one target, given in the order of the log: the notice that an alert fired goes into
-    that of its end, and an end whose beginning was not told into the next alert of the rule. Nothing is joined with a notice
-    of something to know of at once (severity `info`), and nothing that was told is taken back."""
+def joined(rows: Iterable[Delivery]) -> list[list[Delivery]]:
+    """What stands of notices that wait at one target, given in the order of the log, and returned by rules: the notice that an
+    alert fired goes into that of its end, and an end whose beginning was not told into the next alert of the rule.
+
+    Nothing is joined with a notice of something to know of at once (severity `info`). An alert that was told is told to be over.
+    """
     groups: dict[str, list[Delivery]] = {}
     for row in rows:
         standing = groups.setdefault(_group(row), [])
         while standing and _goes_into(standing[-1], row):
             row = _with(row, standing.pop())
         standing.append(row)
-    return [row for group in groups.values() for row in group]
+    return list(groups.values())
 
 
 def _group(row: Delivery) -> str:

@@ -210,12 +210,16 @@ def _elements(old: Sequence[Element], new: Sequence[Element]) -> Iterator[Elemen
 def _replaced(
     old: Sequence[Element], new: Sequence[Element], gone: range, come: range
 ) -> Iterator[ElementDifference]:
-    """Lines that took the place of others: those that are much alike as changed, the rest as removed and added."""
+    """Lines that took the place of others: those that are much alike as changed, the rest as removed and added.
+
+    One line for one line of its kind is that line changed, however it reads now.
+    """
+    least = 0.0 if len(gone) == len(come) == 1 and old[gone[0]].kind == new[come[0]].kind else ALIKE
     start = come.start
     for was in gone:
         likeness = {now: _alike(old[was], new[now]) for now in range(start, come.stop)}
         now = max(likeness, key=lambda index: likeness[index], default=start)
-        if likeness.get(now, 0.0) < ALIKE:
+        if likeness.get(now, -1.0) < least:
             yield ElementDifference(kind="removed", was=was + 1, before=old[was])
             continue
         yield from (_added(new, index) for index in range(start, now))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +11,8 @@ import pytest
 
 from cinegen_core.comparing import ComparisonJob, WayUpdate, compare
 from cinegen_core.comparing.running import STOPPED
-from cinegen_core.store import StoreError
+from cinegen_core.settings import Settings
+from cinegen_core.store import MemoryStore, StoreError
 from cinegen_core.store.comparisons import (
     COMPARISONS,
     Answered,
@@ -19,8 +21,10 @@ from cinegen_core.store.comparisons import (
     SqlComparisons,
     Way,
 )
+from cinegen_core.store.results import NoResults
 from cinegen_core.store.sql import Database, sqlite_url
 from cinegen_core.story import Draft, EpisodeRequest, Policy
+from cinegen_core.studio import Studio
 from cinegen_core.writers.base import Desk
 from tests.builders import a_request
 from tests.comparing.comparisons import (
@@ -77,6 +81,16 @@ async def test_an_engine_that_is_not_there_is_the_matter_of_its_way_alone() -> N
             studio, a_comparison(ways=(odd, WITH)), decided=DECIDED, engines=ENGINES, kept=MemoryComparisons()
         )
     assert done.answers[0].why == "There is no engine called 'Weather'; there are Title."
+    assert done.answers[1].generation is not None
+
+
+async def test_a_writer_who_is_not_there_is_named() -> None:
+    ways = (Way(label="far", tier="basic_fallback", writer="far"), TEMPLATE)
+    with Studio(Settings(), store=MemoryStore(), results=NoResults()) as studio:
+        done = await compare(
+            studio, a_comparison(ways=ways), decided=DECIDED, engines=ENGINES, kept=MemoryComparisons()
+        )
+    assert done.answers[0].why == "There is no writer 'far' in this studio. Set it up, or pick another."
     assert done.answers[1].generation is not None
 
 
@@ -170,8 +184,6 @@ class Told(MemoryComparisons):
     """Says when the second way has been kept."""
 
     def __init__(self) -> None:
-        import threading
-
         super().__init__()
         self.template_is_there = threading.Event()
 

@@ -89,7 +89,7 @@ def test_no_two_ways_have_one_label_and_none_is_there_twice(
     try:
         ways = ways_from(tiers=tiers, writers=writers, flags=flags, without=without, seeds=seeds)
     except WayError as error:
-        assert "one way of writing only" in str(error) or "at most 12" in str(error)  # noqa: PT017
+        assert "one way of writing only" in str(error) or "at most 12" in str(error)
         return
     assert len({way.label for way in ways}) == len(ways)
     assert len({way.model_dump_json(exclude={"label"}) for way in ways}) == len(ways)
@@ -134,8 +134,8 @@ def test_a_flag_set_for_a_way_does_what_it_does_elsewhere_and_nothing_else(
 
 def test_engines_left_out_are_left_out_of_those_that_would_work() -> None:
     way = Way(label="x", without=("B",))
-    assert policy_for(way, Policy(), ("A", "B", "C")).engines == {"A", "C"}
-    assert policy_for(way, Policy(engines=frozenset(("A", "B"))), ("A", "B", "C")).engines == {"A"}
+    assert policy_for(way, Policy(), ("A", "B", "C")).engines == frozenset("AC")
+    assert policy_for(way, Policy(engines=frozenset(("A", "B"))), ("A", "B", "C")).engines == frozenset("A")
     with pytest.raises(WayError, match="no engine called 'B'; there are A"):
         policy_for(way, Policy(), ("A",))
 
