@@ -90,7 +90,9 @@ def _words(content: Content) -> tuple[str, str]:
     named = kind.replace("_", " ") + (f": {subject}" if subject else "")
     what = _sentence(rule.words if rule is not None else named)
     measured = (
-        "" if rule is None or step.value is None else f" (measured: {_amount(rule.metric, step.value)})"
+        ""
+        if rule is None or step.value is None
+        else f" (measured: {_amount(rule.metric, step.value, rule.threshold)})"
     )
     if step.severity == "info":
         title = what
@@ -112,15 +114,16 @@ def _words(content: Content) -> tuple[str, str]:
     return title, " ".join((*parts, *_earlier(content)))
 
 
-def _amount(metric: Metric, value: float) -> str:
-    """With enough digits that it does not look like its threshold."""
-    match metric:
-        case "quality":
-            return f"{value:.2f} of 10"
-        case "seconds":
-            return f"{value:.1f} s"
-        case _:
-            return f"{100 * value:.1f} %"
+def _amount(metric: Metric, value: float, threshold: float) -> str:
+    """In the unit that people know, with enough digits that it does not look like the threshold that it has crossed."""
+    scale, unit, digits = {"quality": (1.0, "of 10", 2), "seconds": (1.0, "s", 1)}.get(
+        metric, (100.0, "%", 1)
+    )
+    shown = f"{scale * value:.{digits}f}"
+    while value != threshold and digits < 6 and float(shown) == round(scale * threshold, 6):
+        digits += 1
+        shown = f"{scale * value:.{digits}f}"
+    return f"{shown} {unit}"
 
 
 def _earlier(content: Content) -> tuple[str, ...]:

@@ -239,8 +239,9 @@ class SqlDeliveries:
             return tuple(self._delivery(row) for row in rows)
 
     def forget(self, before: datetime) -> int:
-        """Removes what was settled before a time, and says how many there were."""
-        gone = and_(DELIVERIES.c.step != _MARK, DELIVERIES.c.state.not_in(_OPEN), DELIVERIES.c.next < before)
+        """Removes what was settled before a time, and what has been due since then and nobody sends any more (its target was taken
+        out of the settings); says how many there were."""
+        gone = and_(DELIVERIES.c.step != _MARK, DELIVERIES.c.next < before)
         with self._database.writing() as connection:
             return int(connection.execute(delete(DELIVERIES).where(gone)).rowcount)
 

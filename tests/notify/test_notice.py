@@ -77,9 +77,11 @@ def test_a_silence_does_not_reach_back() -> None:
 @pytest.mark.parametrize(
     ("rule", "value", "measured"),
     [
-        ("quality_critical", 6.996, "7.00 of 10"),
-        ("engines_warning", 0.8499, "85.0 %"),
-        ("time_critical", 90.04, "90.0 s"),
+        ("quality_critical", 6.8, "6.80 of 10"),
+        ("quality_critical", 6.996, "6.996 of 10"),
+        ("quality_critical", 7.0, "7.00 of 10"),
+        ("engines_warning", 0.8499, "84.99 %"),
+        ("time_critical", 90.04, "90.04 s"),
         ("uptime_critical", 0.98, "98.0 %"),
         ("fallback_warning", 0.2, "20.0 %"),
     ],

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from sqlalchemy import text
@@ -15,6 +18,8 @@ from cinegen_core.store import StoreError
 from cinegen_core.store.events import SqlEvents
 from cinegen_core.store.sql import Database
 from tests.notify.receiver import START, HandClock, Receiver, Room, a_silence, a_step, a_webhook
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -243,6 +248,33 @@ async def test_a_studio_that_ends_while_it_sends_leaves_it_to_the_next(
     assert receiver.ids == ["a-firing"]
 
 
+async def test_a_studio_that_is_killed_while_it_sends_leaves_it_to_the_next(
+    room: Room, receiver: Receiver, database_url: str
+) -> None:
+    receiver.answers = ["hang"]
+    room.add(a_step("a"))
+    program = (
+        "import asyncio, random, sys\n"
+        "from cinegen_core.notify import Notifier, Webhook\n"
+        "from cinegen_core.store.deliveries import SqlDeliveries\n"
+        "from cinegen_core.store.events import SqlEvents\n"
+        "from cinegen_core.store.sql import Database\n"
+        "from tests.notify.receiver import HandClock, client\n"
+        "clock, database = HandClock(), Database(sys.argv[1])\n"
+        "channels = (Webhook(sys.argv[2], '', client, clock, seconds=60),)\n"
+        "told = SqlEvents(database), SqlDeliveries(database)\n"
+        "asyncio.run(Notifier(*told, channels, clock=clock, rng=random.Random(1)).tick())\n"
+    )
+    studio = subprocess.Popen([sys.executable, "-c", program, database_url, receiver.url], cwd=ROOT)
+    await asyncio.to_thread(receiver.wait_until, lambda: receiver.calls == 1, 60.0)
+    studio.kill()
+    studio.wait()
+    assert await room.notifier.deliver_due() == 0
+    room.clock.pass_(seconds=LEASE.total_seconds())
+    assert await room.notifier.deliver_due() == 1
+    assert receiver.ids == ["a-firing"]
+
+
 async def test_several_studios_on_one_database_send_each_notice_once(
     room: Room, receiver: Receiver, database: Database, clock: HandClock
 ) -> None:
@@ -319,6 +351,19 @@ async def test_what_is_forgotten_is_not_told_again(room: Room, receiver: Receive
     room.restart()
     assert await room.notifier.tick() == 0
     assert receiver.ids == ["a-firing"]
+
+
+async def test_a_target_that_nobody_sends_to_any_more_is_forgotten_in_time(
+    room: Room, receiver: Receiver
+) -> None:
+    receiver.otherwise = 503
+    room.add(a_step("a"))
+    await room.notifier.deliver_due()
+    room.channels = ()
+    room.clock.pass_(days=30)
+    room.restart()
+    assert room.states() == {"a-firing": "waiting"}
+    assert room.deliveries.forget(room.clock.time - timedelta(days=7)) == 1
 
 
 async def test_a_delivery_that_is_damaged_is_not_passed_over(room: Room) -> None:

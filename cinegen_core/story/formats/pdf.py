@@ -11,6 +11,7 @@ Importing this takes a moment, since it brings reportlab; import it where a PDF 
 from __future__ import annotations
 
 import io
+import textwrap
 import threading
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
@@ -25,9 +26,8 @@ from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.cidfonts import UnicodeCIDFont
 from reportlab.pdfbase.ttfonts import TTFont
 from screenplain.export import pdf as pages
-from screenplain.richstring import RichString, Segment
 from screenplain.types import Action as Description
-from screenplain.types import Dialog, Screenplay, Slug
+from screenplain.types import Dialog, Slug
 from screenplain.types import Transition as Cut
 
 from cinegen_core.story.episode import Action, Dialogue, Element, Episode
@@ -64,6 +64,9 @@ ASIAN = (
     ("HYSMyeongJo-Medium", "euc_kr"),
 )
 """Adobe's names of the fonts that PDF readers bring, and the character sets that they cover."""
+
+TITLE_WIDTH = 26
+"""Letters of 24 points that fit beside each other on a title page of either paper; of 12 points, twice as many."""
 
 SHOWN = 12
 """Letters that an error lists."""
@@ -191,12 +194,15 @@ def _refuse_unset(text: str, setter: Setter) -> None:
     )
 
 
-class _Plain(Segment):
-    """Text that is nothing but text: no emphasis, no markup, each character in a font that has it."""
+class _Line:
+    """Text that is nothing but text, as screenplain asks for it: no emphasis, no markup, each character in a font that has it."""
 
     def __init__(self, text: str, setter: Setter) -> None:
-        super().__init__(text, ())
+        self.text = text
         self.setter = setter
+
+    def __str__(self) -> str:
+        return self.text
 
     def to_html(self) -> str:
         parts = []
@@ -204,65 +210,71 @@ class _Plain(Segment):
             words = "".join(run)
             if font is None:
                 parts.append("".join(f"[U+{ord(ch):04X}]" for ch in words))
-                continue
-            shown = escape(words, quote=False).replace("  ", "&nbsp; ")
-            parts.append(shown if font == COURIER else f'<font name="{escape(font)}">{shown}</font>')
+            elif font == COURIER:
+                parts.append(escape(words, quote=False))
+            else:
+                parts.append(f'<font name="{escape(font)}">{escape(words, quote=False)}</font>')
         return "".join(parts)
 
 
 # -- the screenplay ----------------------------------------------------------------------------------------------------
 
 
-class _Script(Screenplay):
-    """A screenplay whose title page holds text and no marks."""
+class _Script:
+    """A screenplay as screenplain asks for it, with a title page that holds text and no marks."""
 
     def __init__(self, titles: dict[str, list[str]], paragraphs: list[object], setter: Setter) -> None:
-        super().__init__(titles, paragraphs)
+        self.titles = titles
+        self.paragraphs = paragraphs
         self.setter = setter
 
-    def get_rich_attribute(self, name: str, default: Sequence[RichString] = ()) -> list[RichString]:
-        return [_rich(line, self.setter) for line in self.title_page.get(name, [])] or list(default)
+    def __iter__(self) -> Iterator[object]:
+        return iter(self.paragraphs)
+
+    def get_rich_attribute(self, name: str) -> list[_Line]:
+        return [_Line(line, self.setter) for line in self.titles.get(name, [])]
 
 
 def _screenplay(episode: Episode, setter: Setter) -> _Script:
     """Made from the episode and not from its Fountain: screenplain would take marks and escapes of that for its own."""
     paragraphs: list[object] = []
     for scene in episode.scenes:
-        paragraphs.append(Slug(_rich(_fold(scene.slugline), setter)))
+        paragraphs.append(Slug(_Line(_fold(scene.slugline), setter)))
         paragraphs += [_paragraph(element, setter) for element in scene.elements]
-    paragraphs.append(Description([_rich(_fold(episode.question), setter)], centered=True))
+    paragraphs.append(Description([_Line(_fold(episode.question), setter)], centered=True))
     for number, choice in enumerate(episode.choices, start=1):
         lines = [f"{number}. {_fold(choice.label)}", *filter(None, [_fold(choice.consequence)])]
-        paragraphs.append(Description([_rich(line, setter) for line in lines]))
+        paragraphs.append(Description([_Line(line, setter) for line in lines]))
     about = f"Episode {episode.number}"
     titles = {
-        "Title": [_fold(episode.series)],
-        "Credit": [about, _fold(episode.title)],
+        "Title": _wrapped(_fold(episode.series), TITLE_WIDTH),
+        "Credit": [about, *_wrapped(_fold(episode.title), 2 * TITLE_WIDTH)],
         "Subject": [f"{about}: {_fold(episode.title)}"],
     }
     return _Script(titles, paragraphs, setter)
 
 
 def _paragraph(element: Element, setter: Setter) -> object:
-    lines = [_rich(line, setter) for line in _lines(element.text)]
+    lines = [_Line(line, setter) for line in _lines(element.text)]
     if isinstance(element, Action):
         return Description(lines)
     if not isinstance(element, Dialogue):
-        return Cut(_rich(_fold(element.text), setter))
-    speech = Dialog(_rich(_cue(element), setter))
+        return Cut(_Line(_fold(element.text), setter))
+    speech = Dialog(_Line(_cue(element), setter))
     # Put in by hand: screenplain would take a speech that begins with a bracket for a parenthetical.
     if element.parenthetical is not None:
-        speech.blocks.append((True, _rich(f"({_fold(element.parenthetical)})", setter)))
+        speech.blocks.append((True, _Line(f"({_fold(element.parenthetical)})", setter)))
     speech.blocks += [(False, line) for line in lines]
     return speech
 
 
+def _wrapped(text: str, width: int) -> list[str]:
+    """Lines that fit, so that screenplain's own measure of the title page is right."""
+    return textwrap.wrap(text, width // 2 if any(map(_is_asian, text)) else width)
+
+
 def _cue(speech: Dialogue) -> str:
     return _fold(speech.speaker) + (f" ({_fold(speech.extension)})" if speech.extension is not None else "")
-
-
-def _rich(text: str, setter: Setter) -> RichString:
-    return RichString(_Plain(text, setter))
 
 
 def _lines(text: str) -> list[str]:
