@@ -19,5 +19,8 @@ else:
     from pages.shared import TheApi
 
     # A mount takes only what follows its slash; /api itself would be answered with a page.
-    routes = [Route(path, TheApi()) for path in ("/api", "/metrics", "/healthz")]
-    app = st.App(__file__, routes=[*routes, Mount("/api", app=TheApi())])
+    routes = [
+        *(Route(path, TheApi()) for path in ("/api", "/metrics", "/healthz")),
+        Mount("/api", app=TheApi()),
+    ]
+    app = st.App(__file__, routes=routes)

@@ -4,7 +4,8 @@ and for operators `health`, `metrics`, `alerts`, `preflight`, `readiness`.
 Who writes is set in the environment: CINEGEN_MODEL with OPENAI_BASE_URL and OPENAI_API_KEY, or a list of providers in
 the file that CINEGEN_PROVIDERS names; with neither, the embedded writer does.
 
-Exit codes: 0 done, 1 the bible or state cannot be used, or nothing could be written or judged, 2 wrong use.
+Exit codes: 0 done, 1 the bible or state cannot be used, or nothing could be written or judged, 2 wrong use. Those of the operators'
+commands are in `cli_monitor`: 1 also where something is not as it should be, 3 where there is too little data to tell.
 """
 
 from __future__ import annotations

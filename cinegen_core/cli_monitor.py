@@ -11,11 +11,11 @@ import asyncio
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -24,15 +24,17 @@ from cinegen_core.flags.declared import DeclarationError
 from cinegen_core.flags.journal import JournalError
 from cinegen_core.monitor.alerts import RULES, AlertView
 from cinegen_core.monitor.health import LEAST_SAMPLES
-from cinegen_core.monitor.metrics import CohortFigures, Figures
+from cinegen_core.monitor.metrics import CohortFigures, Correlation, Figures
 from cinegen_core.monitor.prometheus_rules import export
 from cinegen_core.monitoring import Monitoring, NoSuchAlertError, NoSuchRuleError
-from cinegen_core.preflight import Check, Preflight, keep, unusable
-from cinegen_core.preflight import preflight as gone_through
-from cinegen_core.readiness import Finding, Readiness, UnrecordedError, readiness_of
 from cinegen_core.settings import Settings, SettingsError
 from cinegen_core.store import StoreError
 from cinegen_core.studio import Studio
+
+if TYPE_CHECKING:
+    # loaded by the commands that need them: the HTTP interface comes with them, which the others would wait for
+    from cinegen_core.preflight import Check, Preflight
+    from cinegen_core.readiness import Finding, Readiness
 
 NO_DATA = "no data"
 """What stands where nothing was measured."""
@@ -40,15 +42,7 @@ NO_DATA = "no data"
 UNKNOWN = 3
 """The exit code where there is not enough data to tell."""
 
-FAILURES = (
-    StoreError,
-    SettingsError,
-    DeclarationError,
-    JournalError,
-    NoSuchAlertError,
-    NoSuchRuleError,
-    UnrecordedError,
-)
+FAILURES = (StoreError, SettingsError, DeclarationError, JournalError, NoSuchAlertError, NoSuchRuleError)
 
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)([mhd])")
 _MINUTES = {"m": 1.0, "h": 60.0, "d": 24 * 60.0}
@@ -91,7 +85,7 @@ def monitor_commands(
     _add_readiness(app, at_work)
 
 
-_AtWork = Callable[[], Any]
+_AtWork = Callable[[], AbstractContextManager[tuple[Studio, Monitoring]]]
 
 
 def _add_figures(app: typer.Typer, at_work: _AtWork) -> None:
@@ -268,6 +262,9 @@ def _add_preflight(
     ) -> None:
         """The checklist before a studio goes to work. Exit code 1 if a check failed."""
 
+        from cinegen_core.preflight import preflight as gone_through
+        from cinegen_core.preflight import unusable
+
         def told(check: Check) -> None:
             if not as_json:
                 for line in check_lines(check):
@@ -301,6 +298,8 @@ def _add_preflight(
 
 
 def _kept(report: Preflight, folder: Path) -> None:
+    from cinegen_core.preflight import keep
+
     try:
         keep(report, folder)
     except StoreError as error:
@@ -316,6 +315,8 @@ def _add_readiness(app: typer.Typer, at_work: _AtWork) -> None:
         markdown: Annotated[bool, typer.Option("--markdown", help="As Markdown, for a report.")] = False,
     ) -> None:
         """Success criteria and the plan's indicators, as measured. Exit code 1 if a criterion is not met, 3 if it cannot be told."""
+        from cinegen_core.readiness import readiness_of
+
         if as_json and markdown:
             _stop("--json or --markdown, not both.", 2)
         with at_work() as (studio, _):
@@ -504,7 +505,7 @@ def _amount(rule: str, value: float | None) -> str:
     return f"{value:.1f} s" if metric == "seconds" else f"{value:.2f}"
 
 
-def _correlation(found: Any) -> str:
+def _correlation(found: Correlation) -> str:
     interval = f" ({found.low:.2f} to {found.high:.2f})" if found.low is not None else ""
     return f"rank correlation {found.value:.2f}{interval}, {found.pairs} pairs"
 

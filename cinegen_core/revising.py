@@ -183,6 +183,7 @@ async def rewrite_scene(
     finally:
         await desk.close()
     _still_leans(old, episode, scene)
+    said(_text(episode.scenes[scene - 1]))
     attempt = Attempt(
         tier=record.generation.tier,
         writer=writer.name,

@@ -19,6 +19,7 @@ from typing import Self
 from pydantic import ValidationError
 
 from cinegen_core.clock import Clock, SystemClock
+from cinegen_core.comparing import Comparison, ComparisonJob, Comparisons, ComparisonView, Way
 from cinegen_core.engines import Engine, all_engines
 from cinegen_core.flags.control import Flags
 from cinegen_core.flags.model import Context
@@ -26,10 +27,12 @@ from cinegen_core.jobs import Job, JobView
 from cinegen_core.monitor import Emergency, EmergencyState, Health, Sample, health_of, sample_of
 from cinegen_core.monitor.events import Series, generation_event
 from cinegen_core.monitoring import Monitoring
+from cinegen_core.revising import Workshop, rewrite_scene
 from cinegen_core.settings import Settings
 from cinegen_core.steering import RecordedOutcomes, Steering
 from cinegen_core.steering import sample_of as outcome_of
 from cinegen_core.store import EpisodeStore, FolderStore, Record, Season, StoreError
+from cinegen_core.store.comparisons import MemoryComparisons, SqlComparisons
 from cinegen_core.store.events import SqlEvents
 from cinegen_core.store.folder import bring_in
 from cinegen_core.store.results import NoResults, ResultCache, Results
@@ -40,7 +43,7 @@ from cinegen_core.story import EpisodeRequest, Policy, StoryBible
 from cinegen_core.story.load import load_sample, sample_names
 from cinegen_core.telling import asked_of, notices_of
 from cinegen_core.tiers.judging import Judge, judge
-from cinegen_core.tiers.model import Attempt, Generation, TierName
+from cinegen_core.tiers.model import Attempt, Generation, TextGrew, TierName
 from cinegen_core.tiers.runner import TIERS, Answer, Budget, Halt, OnUpdate, Stopped, run
 from cinegen_core.writers.base import Writer
 from cinegen_core.writers.embedded.writer import EmbeddedWriter
@@ -96,6 +99,7 @@ class Studio:
         clock: Clock | None = None,
         rng: random.Random | None = None,
         store: EpisodeStore | None = None,
+        comparisons: Comparisons | None = None,
         results: Results | None = None,
         transport: Transport | None = None,
         writers: Mapping[TierName, Writer] | None = None,
@@ -108,6 +112,7 @@ class Studio:
     ) -> None:
         self.settings = settings
         self.store: EpisodeStore = store or FolderStore(settings.data_dir)
+        self.comparisons: Comparisons = comparisons or MemoryComparisons()
         self.engines: tuple[Engine, ...] = tuple(all_engines() if engines is None else engines)
         self._clock = clock or SystemClock()
         self._rng = rng or random.SystemRandom()
@@ -125,6 +130,7 @@ class Studio:
         )
         self._results = results or _results(settings, warn or logging.getLogger(__name__).warning)
         self._jobs: dict[str, Job] = {}
+        self._comparing: dict[str, ComparisonJob] = {}
         self._lock = threading.Lock()
         self._halts: set[Halt] = set()
         self._samples: deque[Sample] = deque(maxlen=SAMPLES_KEPT)
@@ -188,8 +194,10 @@ class Studio:
         policy: Policy | None = None,
         id: str | None = None,
         fresh: bool = False,
+        trial: bool = False,
     ) -> Generation:
-        """One episode, and how it came about; kept answers are used unless it is to be `fresh`.
+        """One episode, and how it came about; kept answers are used unless it is to be `fresh`. A `trial` says nothing about how the studio
+        does: it is recorded, and counts for nothing.
 
         Cancelling this cancels the work, and raises `Stopped` if something of it was finished. Raises
         `NothingWrittenError` if no tier of the policy came to an episode, and `KeyError` for an unknown `policy.writer`.
@@ -221,7 +229,10 @@ class Studio:
                 generation = generation.model_copy(
                     update={"flags": steered.values, "flag_reasons": steered.reasons}
                 )
-            self._note(request, generation, policy, who)
+            if trial:
+                self._record(request, generation, policy, who, evaluate=False, trial=True)
+            else:
+                self._note(request, generation, policy, who)
             if answer.winner.outcome == "accepted" and answer.winner.tier == policy.tiers[0]:
                 written = generation.model_copy(update={"kept": self._clock.now()})
                 self._results.put(key, written.model_dump_json())
@@ -229,7 +240,7 @@ class Studio:
 
         generation = await self._results.once(key, compute, load=load, seconds=self.settings.budget_seconds)
         if generation.kept is not None:
-            self._record(request, generation, policy, who)
+            self._record(request, generation, policy, who, trial=trial)
         return generation
 
     def _record(
@@ -241,6 +252,7 @@ class Studio:
         *,
         emergency: bool = False,
         evaluate: bool = True,
+        trial: bool = False,
     ) -> None:
         if self.monitoring is None:
             return
@@ -254,6 +266,7 @@ class Studio:
             series=self.series,
             emergency=emergency,
             request=request,
+            trial=trial,
         )
         self.monitoring.generated(event, evaluate=evaluate)
 
@@ -497,10 +510,7 @@ class Studio:
 
         Raises `StudioBusyError` where too much is going on already.
         """
-        if sum(job.running for job in self._jobs.values()) >= self.settings.jobs:
-            raise StudioBusyError(
-                f"{self.settings.jobs} episodes are being written at the moment. Wait for one, or stop one."
-            )
+        self._not_too_busy()
         id = self.new_id()
 
         async def work(on_update: OnUpdate) -> None:
@@ -536,6 +546,16 @@ class Studio:
         job.start()
         return id
 
+    def _not_too_busy(self) -> None:
+        if sum(job.running for job in self._jobs.values()) >= self.settings.jobs:
+            raise StudioBusyError(
+                f"{self.settings.jobs} episodes are being written at the moment. Wait for one, or stop one."
+            )
+
+    def jobs(self) -> tuple[JobView, ...]:
+        """What is being written at the moment, the oldest first."""
+        return tuple(job.view() for job in list(self._jobs.values()) if job.running)
+
     def job(self, id: str) -> JobView | None:
         """How a job stands; None for one that this studio has not started (perhaps one before it did)."""
         job = self._jobs.get(id)
@@ -553,6 +573,83 @@ class Studio:
             return None
         job.join(seconds)
         return job.view()
+
+    def start_rewrite(
+        self, record: Record, scene: int, *, seed: int, direction: str = "", who: str = ""
+    ) -> str:
+        """Begins to write one scene of an episode anew in the background; the id of the job. What comes of it is kept as a record that
+        `revises` this one. Raises `StudioBusyError`."""
+        self._not_too_busy()
+        shop = self.workshop()
+
+        async def work(on_update: OnUpdate) -> None:
+            await rewrite_scene(
+                shop,
+                record,
+                scene,
+                seed=seed,
+                direction=direction,
+                who=who,
+                said=lambda text: on_update(TextGrew(text=text)),
+            )
+
+        id = self.new_id()
+        job = Job(id=id, season=record.season, number=record.number, parent=record.id, work=work)
+        self._jobs[id] = job
+        job.start()
+        return id
+
+    def start_comparison(
+        self, request: EpisodeRequest, ways: tuple[Way, ...], *, who: str = "", fresh: bool = False
+    ) -> str:
+        """Begins to write one request in several ways in the background; the id of the comparison, which is kept.
+
+        Raises `StudioBusyError` where too much is going on already.
+        """
+        if sum(job.running for job in self._comparing.values()) >= self.settings.jobs:
+            raise StudioBusyError(
+                f"{self.settings.jobs} comparisons are being written at the moment. Wait for one, or stop one."
+            )
+        made = Comparison.of(request, ways, id=self.new_id(), started=self._clock.now(), who=who)
+        job = ComparisonJob(
+            _Trials(self),
+            made,
+            decided=self.policy(who),
+            engines=[engine.name for engine in self.engines],
+            kept=self.comparisons,
+            at_once=self.settings.jobs,
+            fresh=fresh,
+        )
+        self._comparing[made.id] = job
+        job.start()
+        return made.id
+
+    def comparison_job(self, id: str) -> ComparisonView | None:
+        """How a comparison that this studio has started stands; None for another: `comparisons` may have it."""
+        job = self._comparing.get(id)
+        return job.view() if job else None
+
+    def stop_comparison(self, id: str) -> None:
+        """Stops its ways; those that are finished stay."""
+        if id in self._comparing:
+            self._comparing[id].cancel()
+
+    def workshop(self) -> Workshop:
+        """What changing an episode needs of this studio."""
+        first = self.writers_for(Policy())["comprehensive"]
+        writers = (first,) if first is self._embedded else (first, self._embedded)
+        return Workshop(
+            store=self.store,
+            judge=self._judge,
+            writers=writers,
+            clock=self._clock,
+            new_id=self.new_id,
+            engines=self.engines,
+        )
+
+    @property
+    def now(self) -> datetime:
+        return self._clock.now()
 
     def begin_heartbeats(self) -> None:
         """From now on this studio records once a minute that it runs, and lets time pass for its alerts; for whoever serves it."""
@@ -586,7 +683,8 @@ class Studio:
     def close(self) -> None:
         """Stops what is being written, waits for it to stop, and closes what the studio owns."""
         with self._lock:
-            jobs = [*self._jobs.values(), *([self._prober] if self._prober is not None else [])]
+            jobs: list[Job | ComparisonJob] = [*self._jobs.values(), *self._comparing.values()]
+            jobs += [self._prober] if self._prober is not None else []
         for job in jobs:
             job.cancel()
         for job in jobs:
@@ -608,6 +706,27 @@ class Studio:
         self.close()
 
 
+class _Trials:
+    """A studio as comparisons see it: what it writes for them is a trial."""
+
+    def __init__(self, studio: Studio) -> None:
+        self._studio = studio
+
+    async def generate(
+        self,
+        request: EpisodeRequest,
+        *,
+        who: str = "",
+        on_update: OnUpdate | None = None,
+        policy: Policy | None = None,
+        id: str | None = None,
+        fresh: bool = False,
+    ) -> Generation:
+        return await self._studio.generate(
+            request, who=who, on_update=on_update, policy=policy, id=id, fresh=fresh, trial=True
+        )
+
+
 def open_studio(settings: Settings, *, clock: Clock | None = None) -> Studio:
     """A studio with everything that its settings name: flags, database, kept answers. Raises as `open_steering` does."""
     clock = clock or SystemClock()
@@ -618,7 +737,14 @@ def open_studio(settings: Settings, *, clock: Clock | None = None) -> Studio:
         bring_in(FolderStore(settings.data_dir), store)
         monitoring = open_monitoring(settings, clock, database)
         steering = open_steering(settings, clock, database, monitoring)
-        return Studio(settings, clock=clock, store=store, steering=steering, monitoring=monitoring)
+        return Studio(
+            settings,
+            clock=clock,
+            store=store,
+            comparisons=SqlComparisons(database),
+            steering=steering,
+            monitoring=monitoring,
+        )
     except BaseException:
         database.close()
         raise

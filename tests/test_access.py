@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cinegen_core.access import (
@@ -73,6 +73,7 @@ def test_somebody_without_a_role_is_told_what_is_missing() -> None:
         require(with_roles(), Action.READ)
 
 
+@settings(deadline=None)
 @given(st.frozensets(st.sampled_from(ROLES)), st.frozensets(st.sampled_from(ROLES)))
 def test_another_role_takes_nothing_away_and_gives_what_it_has(
     some: frozenset[Role], more: frozenset[Role]
@@ -134,6 +135,7 @@ JSON = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(
     st.dictionaries(st.sampled_from(("sub", "name", "email", "roles", "a", "a.b")), JSON, max_size=6),
     st.sampled_from(("roles", "a.b", "a", "", ".")),

@@ -38,9 +38,10 @@ from cinegen_core.settings import Settings
 from cinegen_core.store import MemoryStore, Record
 from cinegen_core.store.results import NoResults
 from cinegen_core.story import Action, Dialogue, Element, Episode, Scene, StoryBible, Transition
-from cinegen_core.story.differences import ElementDifference, Words, words_between
+from cinegen_core.story.differences import ElementDifference, SceneDifference, Words, words_between
+from cinegen_core.story.words import content_words
 from cinegen_core.studio import Studio, from_tier
-from cinegen_core.tiers.judging import judge
+from cinegen_core.tiers.judging import Verdict, judge
 from cinegen_core.writers.base import Writer
 from cinegen_core.writers.embedded import EmbeddedWriter
 from cinegen_core.writers.embedded.memory import keys_of
@@ -48,7 +49,7 @@ from cinegen_core.writers.model import ModelWriter
 from cinegen_core.writers.model.calls import Calls
 from cinegen_core.writers.template import TemplateWriter
 from tests.builders import a_request, an_episode, every_kind_of_element
-from tests.fakes import FakeClock
+from tests.fakes import FakeClock, FakeWriter
 from tests.model.brain import shelf_request
 from tests.model.faults import Body, always
 from tests.model.studios import LoopClock, a_model, a_provider, engines_named, model_studio
@@ -178,6 +179,22 @@ def test_an_edited_episode_is_judged_as_it_reads_now(desk: Desk) -> None:
     assert any(n.startswith("After the last change it ") for n in spoiled.generation.notices)
 
 
+def test_an_episode_is_held_to_the_profile_of_who_wrote_it_whoever_may_write_now(desk: Desk) -> None:
+    held_to: list[str] = []
+
+    def judging(episode: Episode, bible: StoryBible, profile: str) -> Verdict:
+        held_to.append(profile)
+        return judge(episode, bible, profile)
+
+    shop = replace(desk.shop, judge=judging, writers=(FakeWriter(), *desk.writers))
+    edit(shop, desk.records[0], Reword(scene=1, element=1, text="Rain."))
+    for name in ("template", "fake", "some-model"):
+        generation = desk.records[0].generation.model_copy(update={"writer": name})
+        record = desk.records[0].model_copy(update={"generation": generation})
+        edit(shop, record, Reword(scene=1, element=1, text="Rain."))
+    assert held_to == ["embedded", "template", "fake", "model"]
+
+
 def test_what_the_engines_asked_for_is_looked_for_again(desk: Desk) -> None:
     record = desk.records[0]
     run = next(
@@ -257,11 +274,23 @@ async def test_every_scene_can_be_written_anew_and_the_others_stay(desk: Desk) -
             new = await rewrite_scene(desk.shop, record, scene, seed=3, who="ada")
             assert everything_but(new, scene) == everything_but(record, scene)
             was, now = episode.scenes[scene - 1], new.generation.episode.scenes[scene - 1]
+            assert changed_scenes(episode, new.generation.episode) == {scene}
             elsewhere = sentences(s for i, s in enumerate(episode.scenes, 1) if i != scene)
             assert len(sentences([was]) & sentences([now])) <= 0.75 * len(sentences([now]))
             assert not sentences([now]) & elsewhere
             assert set(now.speakers) == set(was.speakers)
             assert (new.revises, new.revision) == (record.id, f"scene {scene} written anew")
+
+
+def changed_scenes(before: Episode, after: Episode) -> set[int]:
+    """Numbers of the scenes in which a difference is told."""
+    found: set[int] = set()
+    at = 0
+    for one in diff(before, after):
+        at = one.now or at if isinstance(one, SceneDifference) else at
+        if at and one.kind != "kept":
+            found.add(at)
+    return found
 
 
 def sentences(scenes: Any) -> set[str]:
@@ -299,6 +328,29 @@ async def test_a_scene_can_be_written_anew_after_lines_were_edited(desk: Desk) -
     assert new.generation.episode.scenes[0] == record.generation.episode.scenes[0]
     assert BY_HAND in new.generation.notices
     assert "Scene 2 was written anew by the embedded writer." in new.generation.notices
+
+
+async def test_a_scene_can_be_written_anew_after_somebody_was_put_into_it_by_hand(desk: Desk) -> None:
+    speech = Dialogue(speaker="A VOICE", text="Is anybody there?")
+    record = edit(desk.shop, desk.records[0], Insert(scene=2, element=1, written=speech))
+    new = await rewrite_scene(desk.shop, record, 2, seed=3)
+    assert "A VOICE" not in new.generation.episode.scenes[1].speakers
+
+
+async def test_a_note_is_heeded_where_there_is_something_that_speaks_to_it(desk: Desk) -> None:
+    record = desk.records[0]
+    plain = [await rewrite_scene(desk.shop, record, 2, seed=seed) for seed in range(4)]
+    words = [frozenset(content_words(text_of(new, 2))) for new in plain]
+    rare = sorted(frozenset.union(*words) - frozenset.intersection(*words))
+    heeded = 0
+    for word in rare[:5]:
+        new = await rewrite_scene(desk.shop, record, 2, seed=0, direction=word)
+        heeded += word in content_words(text_of(new, 2)) and word not in words[0]
+    assert heeded >= 1
+
+
+def text_of(record: Record, scene: int) -> str:
+    return " ".join(element.text for element in record.generation.episode.scenes[scene - 1].elements)
 
 
 async def test_a_note_that_found_nothing_is_said_to_have_found_nothing(desk: Desk) -> None:
@@ -344,12 +396,16 @@ def turned_round(text: str) -> str:
 
 
 async def by_model(
-    answer: Callable[[Episode], Callable[[Body, bool], str]], **faults: Any
+    answer: Callable[[Episode], Callable[[Body, bool], str]],
+    *,
+    prepare: Callable[[Episode], Episode] = lambda episode: episode,
+    **faults: Any,
 ) -> tuple[Record, Record | RevisionError, FaultyTransport, MemoryStore]:
     """An episode by the tests' model, and what became of its second scene when it was to be written anew."""
     with model_studio({"primary": a_model()}, engines=engines_named("Language")) as studio:
         generation = await studio.generate(shelf_request())
         season = studio.open_season(shelf_request().bible)
+    generation = generation.model_copy(update={"episode": prepare(generation.episode)})
     record = Record(
         id="a" * 16, season=season.id, seed=1, minutes=5, saved=LoopClock().now(), generation=generation
     )  # fmt: skip
@@ -403,6 +459,12 @@ def test_a_model_writes_one_scene_anew_in_one_call_and_may_touch_nothing_else() 
         ),
         (
             lambda episode: patching(
+                {"scene": 2, "lines": [{"speaker": "", "manner": "", "text": "Rain comes down on all of it."}] * 40}
+            ),
+            "none of the scene's people speak",
+        ),
+        (
+            lambda episode: patching(
                 {"scene": 2, "lines": [{"speaker": episode.scenes[1].speakers[0], "manner": "", "text": "So be it."}]}
             ),
             "words where the old one has",
@@ -414,6 +476,28 @@ def test_an_answer_that_is_no_scene_for_this_place_is_refused(answer: Any, said:
     assert isinstance(error, RevisionError)
     assert said in str(error)
     assert store.records(record.season) == (record,)
+
+
+def test_what_only_this_scene_shows_of_a_choice_has_to_stay_in_it() -> None:
+    def prepare(episode: Episode) -> Episode:
+        shown = edited(episode, Insert(scene=2, element=1, written=Action(text="A zither lies on the bed.")))
+        first, *others = shown.choices
+        return shown.model_copy(
+            update={"choices": (first.model_copy(update={"anchor": "The zither."}), *others)}
+        )
+
+    def without(episode: Episode) -> Callable[[Body, bool], str]:
+        rest = episode.scenes[1].model_copy(update={"elements": episode.scenes[1].elements[1:]})
+        return patching({"scene": 2, "lines": lines(rest, turned_round)})
+
+    def with_it(episode: Episode) -> Callable[[Body, bool], str]:
+        return patching({"scene": 2, "lines": lines(prepare(episode).scenes[1], turned_round)})
+
+    _, error, _, _ = virtually(by_model(without, prepare=prepare))
+    assert isinstance(error, RevisionError)
+    assert "without what choice a is about (The zither)" in str(error)
+    _, new, _, _ = virtually(by_model(with_it, prepare=prepare))
+    assert isinstance(new, Record)
 
 
 def test_a_model_that_does_not_answer_costs_nothing_but_the_try() -> None:

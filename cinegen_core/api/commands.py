@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
-from typing import get_args
 
 from anyio.to_thread import run_sync
 from starlette.responses import Response
@@ -23,11 +22,11 @@ from cinegen_core.api.endpoint import Call, as_json
 from cinegen_core.api.problems import RefusalError
 from cinegen_core.flags.control import Flags
 from cinegen_core.flags.model import Change
-from cinegen_core.monitor.alerts import RULES, Notice
+from cinegen_core.monitor.alerts import RULES
 from cinegen_core.monitor.events import FeedbackEvent
 
-SILENCED: tuple[str, ...] = (*(rule.key for rule in RULES), *get_args(Notice))
-"""What people can be told of, and so may ask not to be."""
+SILENCED = tuple(rule.key for rule in RULES)
+"""The rules whose alerts people are told of, and may ask not to be."""
 
 
 async def feedback(call: Call, body: FeedbackBody) -> Response:

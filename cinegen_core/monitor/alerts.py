@@ -19,7 +19,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from statistics import fmean
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal, NamedTuple, get_args
 
 from pydantic import Field
 
@@ -120,8 +120,7 @@ class Changed(Noun):
 Heard = Event | Changed | Tick
 
 
-@dataclass(frozen=True, slots=True)
-class _Window:
+class _Window(NamedTuple):
     """Requests in a rule's window. Amounts are whole billionths, so that taking away what was added leaves nothing over."""
 
     samples: tuple[tuple[datetime, int, int], ...] = ()
@@ -185,8 +184,7 @@ class _Held:
     cause: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Line:
+class _Line(NamedTuple):
     """One rule, and how it stands. `moved` is when it last took a step: it takes one an instant at most."""
 
     rule: Rule
@@ -203,8 +201,7 @@ class _Incident:
     first: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class State:
+class State(NamedTuple):
     """All that the alerts know: of each rule, of the studios that run, and of what may be a cause. Begin with `fresh()`."""
 
     lines: tuple[_Line, ...]
@@ -238,7 +235,7 @@ def step(state: State, heard: Heard) -> tuple[State, tuple[AlertEvent, ...]]:
     state = _taken_in(state, heard, at)
     if isinstance(heard, Changed | AlertEvent):
         return state, steps
-    state, last = _looked_at(replace(state, heard=state.now), state.now or at)
+    state, last = _looked_at(state._replace(heard=state.now), state.now or at)
     return state, (*steps, *last)
 
 
@@ -264,14 +261,14 @@ def resumed(state: State, recorded: Sequence[AlertEvent]) -> State:
     for line in state.lines:
         view = open_.get(line.rule.key)
         held = None if view is None else _Held(view.id, view.state, view.incident, view.cause)
-        lines.append(replace(line, held=held))
+        lines.append(line._replace(held=held))
     begun: dict[str, _Incident] = {}
     for one in recorded:
         if one.severity != "info":
             begun.setdefault(one.incident, _Incident(id=one.incident, cause=one.cause, first=one.at))
     now = state.now
     recent = tuple(one for one in begun.values() if now is not None and now - one.first <= TOGETHER)
-    return replace(state, lines=tuple(lines), incidents=recent)
+    return state._replace(lines=tuple(lines), incidents=recent)
 
 
 def _matters(heard: Heard) -> bool:
@@ -293,13 +290,13 @@ def _passed(state: State, at: datetime) -> tuple[State, tuple[AlertEvent, ...]]:
 
     A day after the last event every window is empty, and nothing changes any more."""
     if state.now is None:
-        return replace(state, now=at), ()
+        return state._replace(now=at), ()
     steps: list[AlertEvent] = []
     if state.heard is not None:
         for minute in _minutes(state.now, min(at, state.heard + DAY + 2 * MINUTE)):
-            state, more = _looked_at(replace(state, now=minute), minute)
+            state, more = _looked_at(state._replace(now=minute), minute)
             steps += more
-    return replace(state, now=max(state.now or at, at)), tuple(steps)
+    return state._replace(now=max(state.now or at, at)), tuple(steps)
 
 
 def _minutes(first: datetime, until: datetime) -> Iterator[datetime]:
@@ -314,9 +311,10 @@ def _taken_in(state: State, heard: Heard, at: datetime) -> State:
     now = state.now or at
     match heard:
         case GenerationEvent():
-            lines = tuple(_with_event(line, heard, at, now) for line in state.lines)
-            recent = (*(one for one in state.recent if one.at > now - REMEMBERED), heard)
-            return replace(state, lines=lines, recent=recent)
+            said = {metric: _sample(metric, heard) for metric in _MEASURES}
+            lines = tuple(_with_sample(line, said[line.rule.metric], at, now) for line in state.lines)
+            recent = (*_without_old(state.recent, now - REMEMBERED), heard)
+            return state._replace(lines=lines, recent=recent)
         case HeartbeatEvent():
             return _with_heartbeat(state, heard, at, now)
         case Changed():
@@ -327,11 +325,19 @@ def _taken_in(state: State, heard: Heard, at: datetime) -> State:
             return state
 
 
-def _with_event(line: _Line, event: GenerationEvent, at: datetime, now: datetime) -> _Line:
-    sample = _sample(line.rule.metric, event)
-    if sample is None or at <= now - line.span:
+def _without_old(events: tuple[GenerationEvent, ...], cut: datetime) -> tuple[GenerationEvent, ...]:
+    """Less those up to `cut` with which they begin; one that came late stays until those before it are gone."""
+    for place, event in enumerate(events):
+        if event.at > cut:
+            return events[place:]
+    return ()
+
+
+def _with_sample(line: _Line, sample: tuple[int, int] | None, at: datetime, now: datetime) -> _Line:
+    cut = now - line.span
+    if sample is None or at <= cut:
         return line
-    return replace(line, window=line.window.slid(now - line.span).with_sample(at, *sample))
+    return line._replace(window=line.window.slid(cut).with_sample(at, *sample))
 
 
 def _sample(metric: Metric, event: GenerationEvent) -> tuple[int, int] | None:
@@ -366,7 +372,7 @@ def _with_heartbeat(state: State, beat: HeartbeatEvent, at: datetime, now: datet
     )
     watched = any(_seen_since(one, cut) for one in state.studios)
     since = state.watched_since if watched and state.watched_since is not None else at
-    return replace(state, studios=(*others, studio), watched_since=since)
+    return state._replace(studios=(*others, studio), watched_since=since)
 
 
 def _seen_since(studio: _Studio, cut: datetime) -> bool:
@@ -376,7 +382,7 @@ def _seen_since(studio: _Studio, cut: datetime) -> bool:
 
 def _with_change(state: State, change: Changed, now: datetime) -> State:
     kept = tuple(one for one in state.changes if one.at > now - REMEMBERED and one != change)
-    return replace(state, changes=(*kept, change))
+    return state._replace(changes=(*kept, change))
 
 
 def _looked_at(state: State, now: datetime) -> tuple[State, tuple[AlertEvent, ...]]:
@@ -386,14 +392,14 @@ def _looked_at(state: State, now: datetime) -> tuple[State, tuple[AlertEvent, ..
     for line in state.lines:
         window = line.window.slid(now - line.span)
         if window is not line.window:
-            line = replace(line, window=window)
-        value, full = _uptime(state, line.rule, now) if line.rule.metric == "uptime" else _mean(line, now)
-        to = _to(line, value, full)
-        if value is None or to == _state(line) or (line.moved is not None and now <= line.moved):
+            line = line._replace(window=window)
+        value, full = _uptime(state, line, now) if line.rule.metric == "uptime" else _mean(line, now)
+        to = _state(line) if value is None else _to(line, value, full)
+        if to == _state(line) or (line.moved is not None and now <= line.moved):
             lines.append(line)
             continue
         state, held = _held(state, line, now, to)
-        lines.append(replace(line, held=held if to != "resolved" else None, moved=now))
+        lines.append(line._replace(held=held if to != "resolved" else None, moved=now))
         steps.append(
             AlertEvent(
                 id=_hash(held.alert, to),
@@ -408,7 +414,7 @@ def _looked_at(state: State, now: datetime) -> tuple[State, tuple[AlertEvent, ..
                 cause=held.cause,
             )
         )
-    return replace(state, lines=tuple(lines)), tuple(steps)
+    return state._replace(lines=tuple(lines)), tuple(steps)
 
 
 def _mean(line: _Line, now: datetime) -> tuple[float | None, bool]:
@@ -420,17 +426,17 @@ def _mean(line: _Line, now: datetime) -> tuple[float | None, bool]:
     return window.amount / (window.of * _SCALE), full
 
 
-def _uptime(state: State, rule: Rule, now: datetime) -> tuple[float | None, bool]:
+def _uptime(state: State, line: _Line, now: datetime) -> tuple[float | None, bool]:
     """The share of time that the studios were up in the window, None where none ran. The window is as good as full once
     they were down for longer than it allows: no uptime to come could make up for that."""
-    each = [_up_and_down(studio, now, rule.window) for studio in state.studios]
+    each = [_up_and_down(studio, now, line.span) for studio in state.studios]
     ran = [times for times in each if sum(times)]
     if not ran:
         return None, False
     up, down = sum(times[0] for times in ran), sum(times[1] for times in ran)
     since = state.watched_since
-    full = since is not None and since <= now - rule.window
-    allowed = (1 - rule.threshold) * rule.window.total_seconds() * len(ran)
+    full = since is not None and since <= now - line.span
+    allowed = (1 - line.rule.threshold) * line.span.total_seconds() * len(ran)
     return up / (up + down), full or down > allowed
 
 
@@ -447,9 +453,7 @@ def _state(line: _Line) -> Literal["pending", "firing", "resolved"]:
     return "resolved" if line.held is None else line.held.state
 
 
-def _to(line: _Line, value: float | None, full: bool) -> Literal["pending", "firing", "resolved"]:
-    if value is None:
-        return _state(line)
+def _to(line: _Line, value: float, full: bool) -> Literal["pending", "firing", "resolved"]:
     if not line.rule.broken_by(value):
         return "resolved"
     return "firing" if full or _state(line) == "firing" else "pending"
@@ -470,7 +474,7 @@ def _held(
     held = _Held(
         alert=alert, state="firing" if to == "firing" else "pending", incident=incident.id, cause=cause
     )
-    return replace(state, incidents=recent), held
+    return state._replace(incidents=recent), held
 
 
 def _cause(state: State, rule: Rule, now: datetime) -> str:

@@ -44,8 +44,8 @@ class GenerationEvent(Noun):
     `asked` is a digest of what was asked for, whoever answers and however: answers to the same can be paired. `seconds` are whole
     milliseconds. `score` is the scorer's (0..10), `quality` the same on the guide's scale, whoever wrote. `first` is the highest tier that the
     policy permitted: an answer by a lower one is a `fallback`. `error`: without an episode, or only through the template because
-    all above it failed. What is `kept` (from the cache of results) or given in an `emergency` takes no part in health,
-    triggers or gates.
+    all above it failed. What is `kept` (from the cache of results), given in an `emergency`, or written for a `trial` (a comparison
+    of ways, where nobody was served) takes no part in health, triggers or gates.
     """
 
     kind: Literal["generation"] = "generation"
@@ -73,11 +73,12 @@ class GenerationEvent(Noun):
     fallback: bool = False
     kept: bool = False
     emergency: bool = False
+    trial: bool = False
 
     @property
     def counts(self) -> bool:
         """Whether it says something about how the studio does."""
-        return not self.kept and not self.emergency
+        return not self.kept and not self.emergency and not self.trial
 
 
 class FeedbackEvent(Noun):
@@ -185,6 +186,7 @@ def generation_event(
     series: Series = "live",
     emergency: bool = False,
     request: EpisodeRequest | None = None,
+    trial: bool = False,
 ) -> GenerationEvent:
     """The event of an answer. `profile` is that of the writer of the highest tier allowed, `first`; `request` is what was asked."""
     winner = generation.winner
@@ -227,6 +229,7 @@ def generation_event(
         fallback=generation.tier != first and not emergency,
         kept=generation.kept is not None,
         emergency=emergency,
+        trial=trial,
     )
 
 

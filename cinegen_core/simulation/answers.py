@@ -31,17 +31,17 @@ class Answers:
         self._entries, self._pace = pool.entries, pace
         self._most = Budget().seconds
         self._genre = frozenset(engine.name for engine in all_engines() if engine.phase == "genre")
-        self._known: dict[tuple[int, tuple[str, ...], bool, Effect], GenerationEvent] = {}
+        self._known: dict[tuple[int, tuple[tuple[str, bool], ...], Effect], GenerationEvent] = {}
 
     def __len__(self) -> int:
         return len(self._entries)
 
     def answer(self, number: int, flags: Mapping[str, bool], effect: Effect = WELL) -> GenerationEvent:
         """What a request comes to; `id`, `at`, `who` and `flags` are for the caller to fill."""
-        policy = policy_of(flags)
-        key = (number, policy.tiers, policy.genre_engines, effect)
+        key = (number, tuple(flags.items()), effect)
         found = self._known.get(key)
         if found is None:
+            policy = policy_of(flags)
             tiers = tuple(tier for tier in TIERS if tier in policy.tiers)
             found = self._known[key] = self._worked_out(
                 self._entries[number], tiers, policy.genre_engines, effect

@@ -61,7 +61,7 @@ class Steered:
     @property
     def running(self) -> bool:
         """Whether the flag is on for anybody because of a rollout."""
-        return self._overlay != Overlay() and self._overlay.flags[FLAG].latched is None
+        return FLAG in self._overlay.flags and self._overlay.flags[FLAG].latched is None
 
     def values(self, person: str) -> Mapping[str, bool]:
         """The flags that decide how somebody's request is answered, for that person, by the studio's own buckets."""

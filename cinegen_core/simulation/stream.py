@@ -18,7 +18,17 @@ from cinegen_core.monitor.alerts import MINUTE, Tick, fresh, step
 from cinegen_core.monitor.events import AlertEvent, Event, FeedbackEvent, GenerationEvent, HeartbeatEvent
 from cinegen_core.monitor.uptime import vouched
 from cinegen_core.simulation.answers import PACE, Answers
-from cinegen_core.simulation.incidents import DROP, FLAG, LOST, Incident, Truth, checked, effect_of, truth_of
+from cinegen_core.simulation.incidents import (
+    DROP,
+    FLAG,
+    LOST,
+    WELL,
+    Incident,
+    Truth,
+    checked,
+    effect_of,
+    truth_of,
+)
 from cinegen_core.simulation.pool import Pool
 from cinegen_core.simulation.readers import feedback, person
 from cinegen_core.simulation.rollout import Steered
@@ -62,6 +72,9 @@ class Simulation:
         if FLAG not in declared.flags:
             raise ValueError(f"the flags do not declare {FLAG}, which bad rollouts are of")
         self.start, self.end = start, start + timedelta(days=days)
+        self._crashes = [
+            (start + one.start, start + one.end) for one in self._incidents if one.kind == "crash"
+        ]
         self._rate, self._rhythm, self._readers = rate, rhythm, readers
         self._answers, self._steered = Answers(pool, pace=pace), Steered(declared)
         self._rolling: Incident | None = None
@@ -105,14 +118,12 @@ class Simulation:
         return [one for one in self._incidents if one.covers(at - self.start)]
 
     def _crashed(self, at: datetime) -> bool:
-        return any(one.kind == "crash" for one in self._active(at))
+        return any(begin <= at < end for begin, end in self._crashes)
 
     def _beats(self) -> Iterator[HeartbeatEvent]:
         """One a minute; none while crashed, and a start after it."""
-        crashes = [
-            (self.start + one.start, self.start + one.end) for one in self._incidents if one.kind == "crash"
-        ]
-        starts = {self.start, *(end for _, end in crashes if not self._crashed(end) and end < self.end)}
+        ends = {end for _, end in self._crashes if not self._crashed(end) and end < self.end}
+        starts = {self.start, *ends}
         minutes = (self.start + number * MINUTE for number in count())
         times = heapq.merge(
             sorted(starts), (at for at in _until(minutes, self.end) if at not in starts), (self.end,)
@@ -180,11 +191,11 @@ class Simulation:
         """The answer to a request that came at a time; None where nobody is there to answer. Draws the same whatever happens,
         so that incidents change nothing but what they are about."""
         who, asked = person(rng), rng.randrange(len(self._answers))
-        active = self._active(at)
-        if any(one.kind == "crash" for one in active):
+        if self._crashed(at):
             return None
         flags = self._steered.values(who)
-        effect = effect_of(active, self._lost)
+        active = self._active(at)
+        effect = effect_of(active, self._lost) if active else WELL
         if flags[FLAG] and self._steered.running:
             effect = effect._replace(drop=max(effect.drop, DROP))
         answer = self._answers.answer(asked, flags, effect)

@@ -114,6 +114,15 @@ _DELIVERIES = Table(
 )
 _DELIVERIES_NEXT = Index("ix_deliveries_next", _DELIVERIES.c.next)
 
+_COMPARISONS = Table(
+    "comparisons",
+    MetaData(),
+    Column("id", String(16), primary_key=True),
+    Column("started", DateTime(timezone=True), nullable=False),
+    Column("data", Text, nullable=False),
+)
+_COMPARISONS_STARTED = Index("ix_comparisons_started", _COMPARISONS.c.started)
+
 # A migration's number is its place, from 1.
 MIGRATIONS: tuple[Migration, ...] = (
     Migration(
@@ -152,6 +161,9 @@ MIGRATIONS: tuple[Migration, ...] = (
         (CreateTable(_ROLLUPS), CreateTable(_ROLLED), DropTable(_OUTCOMES), CreateIndex(_EVENTS_KIND)),
     ),
     Migration("notices on their way", (CreateTable(_DELIVERIES), CreateIndex(_DELIVERIES_NEXT))),
+    Migration(
+        "comparisons of ways of writing", (CreateTable(_COMPARISONS), CreateIndex(_COMPARISONS_STARTED))
+    ),
 )
 
 

@@ -10,7 +10,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from cinegen_core.studio import Studio
-from tests.api.room import TOKEN, GoodDisk, Watch, here, steering
+from tests.api.room import TOKEN, Watch, here, steering
 from tests.fakes import FakeWriter, a_studio
 
 
@@ -27,7 +27,7 @@ def settings() -> dict[str, Any]:
 @pytest.fixture
 def studio(writer: FakeWriter, settings: dict[str, Any], tmp_path: Path) -> Iterator[Studio]:
     """A studio with the flags that ship with it."""
-    with a_studio(writer, store=GoodDisk(), **settings) as made:
+    with a_studio(writer, **settings) as made:
         made.steering = steering(tmp_path)
         yield made
 
@@ -35,7 +35,7 @@ def studio(writer: FakeWriter, settings: dict[str, Any], tmp_path: Path) -> Iter
 @pytest.fixture(scope="module")
 def spared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
     """One studio for all the tests in which nothing reaches it."""
-    with a_studio(store=GoodDisk()) as made:
+    with a_studio() as made:
         made.steering = steering(tmp_path_factory.mktemp("spared"))
         yield made
         assert made.store.seasons() == ()

@@ -145,11 +145,6 @@ class Watch:
         return "cinegen_episodes_total 3\n"
 
 
-class GoodDisk(MemoryStore):
-    def check(self) -> None:
-        """It can be written to."""
-
-
 class FullDisk(MemoryStore):
     def check(self) -> None:
         raise StoreError("The disk is full. Free some space.")

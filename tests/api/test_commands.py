@@ -144,16 +144,16 @@ class TestReadersAndAlerts:
         assert watch.told == [("quality_critical", until, "Pip", "the model is being changed")]
 
     def test_a_silence_is_lifted_by_one_of_no_minutes(self, client: TestClient, watch: Watch) -> None:
-        body = {"rule": "flag_changed", "minutes": 0, "why": "done", "by": "Pip"}
+        body = {"rule": "time_warning", "minutes": 0, "why": "done", "by": "Pip"}
         assert client.post("/alerts/silence", json=body).status_code == 200
-        assert watch.told == [("flag_changed", FakeClock().now(), "Pip", "done")]
+        assert watch.told == [("time_warning", FakeClock().now(), "Pip", "done")]
 
     def test_a_rule_that_there_is_not_cannot_be_silenced_and_those_there_are_are_named(
         self, client: TestClient, watch: Watch
     ) -> None:
         body = {"rule": "quality", "minutes": 90, "why": "x", "by": "Pip"}
         told = problem(client.post("/alerts/silence", json=body), 404, "not-known")
-        assert {"quality_critical", "uptime_critical", "flag_changed"} <= set(told["known"])
+        assert {"quality_critical", "uptime_critical"} <= set(told["known"])
         assert watch.told == []
 
     @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from starlette.testclient import TestClient
 
 from cinegen_core.api import Limits, api_app
 from cinegen_core.studio import Studio
-from tests.api.room import READS, TOKEN, UNSET, WRITES, GoodDisk, Watch, busy_seconds, here, problem, write
+from tests.api.room import READS, TOKEN, UNSET, WRITES, Watch, busy_seconds, here, problem, write
 from tests.fakes import FakeClock, StuckWriter, a_studio
 
 
@@ -163,10 +163,7 @@ class TestLimits:
         assert [one.get("/healthz").status_code for one in (first, first, second)] == [200, 429, 200]
 
     def test_only_so_many_are_answered_at_the_same_time(self, watch: Watch) -> None:
-        with (
-            a_studio(StuckWriter(), store=GoodDisk()) as studio,
-            here(studio, watch, limits=Limits(concurrent=1)) as client,
-        ):
+        with a_studio(StuckWriter()) as studio, here(studio, watch, limits=Limits(concurrent=1)) as client:
             client.headers["authorization"] = f"Bearer {TOKEN}"
             job = write(client, wait=False).json()["job"]
             with client.stream("GET", f"/jobs/{job}/events"):

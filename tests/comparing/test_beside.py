@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cinegen_core.comparing import aligned, overlay
@@ -73,6 +73,7 @@ SCENES = st.builds(
 EPISODES = st.lists(st.lists(SCENES, min_size=1, max_size=6), min_size=1, max_size=4)
 
 
+@settings(deadline=None)
 @given(EPISODES, st.data())
 def test_every_scene_is_there_once_and_in_its_order(scenes: list[list[Scene]], data: st.DataObject) -> None:
     episodes: list[Episode | None] = [with_scenes(*some) for some in scenes]
@@ -86,6 +87,7 @@ def test_every_scene_is_there_once_and_in_its_order(scenes: list[list[Scene]], d
         assert places == list(range(len(episode.scenes) if episode else 0))
 
 
+@settings(deadline=None)
 @given(st.lists(SCENES, min_size=2, max_size=6, unique_by=lambda scene: scene.slugline), st.data())
 def test_a_version_with_a_scene_cut_stands_beside_what_it_kept(
     scenes: list[Scene], data: st.DataObject

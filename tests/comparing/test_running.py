@@ -261,7 +261,7 @@ def test_the_newest_comparisons_come_first(database: Database) -> None:
     for store in (SqlComparisons(database), MemoryComparisons()):
         for day in (3, 1, 2):
             at = START.replace(day=day)
-            store.save(Comparison.of(a_request(), (WITH, SINGLE), id=f"{day:016x}", started=at))
+            store.save(Comparison.of(a_request(), (WITH, SINGLE), id=f"{9 - day:016x}", started=at))
         assert [one.started.day for one in store.recent()] == [3, 2, 1]
         assert [one.started.day for one in store.recent(2)] == [3, 2]
 

@@ -8,7 +8,7 @@ from math import exp, log
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cinegen_core.comparing.votes import (
@@ -172,6 +172,7 @@ def _close(one: Estimate | None, other: Estimate | None, turn: Callable[[float],
     assert one.p == pytest.approx(other.p)
 
 
+@settings(deadline=None)
 @given(VOTES)
 def test_it_does_not_matter_who_stood_left(votes: list[VoteEvent]) -> None:
     found, other = results(votes), results([mirrored(vote) for vote in votes])
@@ -180,6 +181,7 @@ def test_it_does_not_matter_who_stood_left(votes: list[VoteEvent]) -> None:
     _close(found.left.estimate, other.left.estimate, lambda rate: 1.0 - rate)
 
 
+@settings(deadline=None)
 @given(VOTES)
 def test_what_one_wins_the_other_loses(votes: list[VoteEvent]) -> None:
     """The same opinions with A and B called each other."""
@@ -202,6 +204,7 @@ def test_what_one_wins_the_other_loses(votes: list[VoteEvent]) -> None:
             _close(one.estimate, other.estimate, lambda rate: 1.0 - rate)
 
 
+@settings(deadline=None)
 @given(VOTES, st.randoms(use_true_random=False))
 def test_neither_the_order_of_votes_nor_repeats_of_them_matter(
     votes: list[VoteEvent], rng: random.Random
@@ -211,6 +214,7 @@ def test_neither_the_order_of_votes_nor_repeats_of_them_matter(
     assert results(again) == results(votes)
 
 
+@settings(deadline=None)
 @given(VOTES)
 def test_figures_keep_to_their_range(votes: list[VoteEvent]) -> None:
     for pair in results(votes).pairs:

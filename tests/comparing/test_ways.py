@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cinegen_core.comparing import WayError, on_and_off, policy_for, request_for, ways_from
@@ -70,6 +70,7 @@ def test_two_writers_who_are_described_alike_are_still_told_apart() -> None:
     ]  # fmt: skip
 
 
+@settings(deadline=None)
 @given(
     tiers=st.lists(st.sampled_from((None, *TIERS)), min_size=1, max_size=4),
     writers=st.lists(st.sampled_from(("", "near", "far")), min_size=1, max_size=2),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
 import sys
 from datetime import timedelta
 from pathlib import Path
@@ -265,10 +264,11 @@ async def test_a_studio_that_is_killed_while_it_sends_leaves_it_to_the_next(
         "told = SqlEvents(database), SqlDeliveries(database)\n"
         "asyncio.run(Notifier(*told, channels, clock=clock, rng=random.Random(1)).tick())\n"
     )
-    studio = subprocess.Popen([sys.executable, "-c", program, database_url, receiver.url], cwd=ROOT)
+    arguments = (sys.executable, "-c", program, database_url, receiver.url)
+    studio = await asyncio.create_subprocess_exec(*arguments, cwd=ROOT)
     await asyncio.to_thread(receiver.wait_until, lambda: receiver.calls == 1, 60.0)
     studio.kill()
-    studio.wait()
+    await studio.wait()
     assert await room.notifier.deliver_due() == 0
     room.clock.pass_(seconds=LEASE.total_seconds())
     assert await room.notifier.deliver_due() == 1

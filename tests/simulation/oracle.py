@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -86,7 +87,7 @@ def _means(
 
 def _uptime(beats: Floats, looks: Floats, allowed: float) -> tuple[Floats, Bools]:
     """Of the last day, the share in which a beat a minute vouched for the studio; one that is up to 90 s away still does."""
-    gaps = [(a + 60.0, b) for a, b in zip(beats, beats[1:], strict=False) if b - a > 90.0]
+    gaps = [(a + 60.0, b) for a, b in pairwise(beats) if b - a > 90.0]
     down = np.zeros(len(looks))
     for begin, end in gaps:
         known = np.where(looks > begin + 30.0, np.minimum(looks, end), begin)

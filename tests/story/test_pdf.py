@@ -191,7 +191,7 @@ def test_letters_that_cannot_be_set_are_named_and_never_left_out(text: str) -> N
 
 def test_without_a_font_for_them_letters_are_refused_and_with_one_they_are_set() -> None:
     episode = with_lines(Action(text="Привет"))
-    with pytest.raises(StoryError, match="DejaVu Sans Mono"):
+    with pytest.raises(StoryError, match="Install a font"):
         to_pdf(episode, fonts=())
     assert read(to_pdf(episode, fonts=system_fonts()[:1])) == said(episode)
 
@@ -202,7 +202,7 @@ def test_what_latin_needs_is_the_same_on_every_computer() -> None:
 
 
 def test_a_sign_without_a_font_shows_its_number() -> None:
-    assert "Hello[U+1F600]." in read(to_pdf(with_lines(Action(text="Hello 😀."))))
+    assert "Hello[U+1F600]." in read(to_pdf(with_lines(Action(text="Hello 😀.")), fonts=()))
 
 
 def test_a_folder_without_fonts_has_none(tmp_path: Path) -> None:
@@ -256,12 +256,7 @@ def test_any_text_is_set_whole(rows: list[tuple[str, str]], title: str) -> None:
         part for cue, text in rows for part in (Action(text=text), Dialogue(speaker=cue, text=cue + text))
     ]
     episode = with_lines(*elements, title=title)
-    assert re.sub(r"\[U\+[0-9A-F]{4}\]", "", read(to_pdf(episode, fonts=()))) == "".join(
-        ch for ch in said(episode) if ch not in NOT_IN_COURIER
-    )
-
-
-NOT_IN_COURIER = frozenset("\xad\xb2\xb3\xb9\xb7\xb5")
+    assert read(to_pdf(episode)) == said(episode)
 
 
 def test_a_line_longer_than_a_page_goes_on_on_the_next() -> None:

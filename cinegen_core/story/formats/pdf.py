@@ -1,9 +1,9 @@
 """An episode as PDF, laid out by screenplain as a screenplay page: Courier at 12 points, title page, numbered pages.
 
-The letters are Courier Prime's, which screenplain brings. What it has no letter for is set in a monospaced font of the computer,
-Chinese, Japanese and Korean in the fonts that every PDF reader has for them. Letters that no font here has, and scripts whose
-letters would have to be turned or joined, are an error: a page that nobody can read is no page. Of other signs (emoji, say) the
-number is set instead, as `[U+1F600]`.
+The letters are Courier Prime's, which screenplain brings. What it lacks is set in a font of the computer, a monospaced one where
+there is one; Chinese, Japanese and Korean in the fonts that PDF readers bring or fetch for them. Letters that no font here has,
+and scripts whose letters would have to be turned or joined, are an error: a page that nobody can read is no page. Of other signs
+(emoji, say) the number is set instead, as `[U+1F600]`.
 
 Importing this takes a moment, since it brings reportlab; import it where a PDF is wanted.
 """
@@ -37,15 +37,20 @@ Paper = Literal["letter", "a4"]
 
 COURIER = "Courier Prime"
 
-MONOSPACED = (
+FONTS = (
     "DejaVuSansMono.ttf",
     "LiberationMono-Regular.ttf",
     "NotoSansMono-Regular.ttf",
     "FreeMono.ttf",
     "cour.ttf",
     "Courier New.ttf",
+    "DejaVuSans.ttf",
+    "NotoSans-Regular.ttf",
+    "Arial Unicode.ttf",
+    "arial.ttf",
 )
-"""Files of common fonts with Cyrillic, Greek and more, those with most letters first."""
+"""Files of common fonts with Cyrillic, Greek, Vietnamese and more, in the order of preference: a letter of another width is
+still a letter."""
 
 FOLDERS = (
     "/usr/share/fonts",
@@ -67,6 +72,12 @@ ASIAN = (
 
 TITLE_WIDTH = 26
 """Letters of 24 points that fit beside each other on a title page of either paper; of 12 points, twice as many."""
+
+JOINED = (
+    "ARABIC", "BENGALI", "DEVANAGARI", "GUJARATI", "GURMUKHI", "HEBREW", "KANNADA", "KHMER", "LAO", "MALAYALAM", "MONGOLIAN",
+    "MYANMAR", "NKO", "ORIYA", "SINHALA", "SYRIAC", "TAMIL", "TELUGU", "THAANA", "THAI", "TIBETAN",
+)  # fmt: skip
+"""How Unicode's names begin for letters that join, stack, or run from right to left, which takes more than a font."""
 
 SHOWN = 12
 """Letters that an error lists."""
@@ -99,11 +110,9 @@ def to_pdf(episode: Episode, *, paper: Paper = "letter", fonts: Sequence[Path] |
 
 
 def system_fonts(folders: Sequence[str | Path] = FOLDERS) -> tuple[Path, ...]:
-    """The monospaced fonts of this computer that are known to have many letters, the best first."""
+    """The fonts of this computer that are known to have many letters, the best first."""
     there = [folder for name in folders if (folder := Path(name).expanduser()).is_dir()]
-    found = (
-        next((path for folder in there for path in sorted(folder.rglob(name))), None) for name in MONOSPACED
-    )
+    found = (next((path for folder in there for path in sorted(folder.rglob(name))), None) for name in FONTS)
     return tuple(path for path in found if path is not None)
 
 
@@ -146,7 +155,7 @@ def _setter(text: str, fonts: Callable[[], Sequence[Path]]) -> Setter:
     def setter(ch: str) -> str | None:
         if ord(ch) in courier:
             return COURIER
-        if unicodedata.bidirectional(ch) in ("R", "AL"):
+        if unicodedata.bidirectional(ch) in ("R", "AL") or unicodedata.name(ch, "").startswith(JOINED):
             return None
         for name, letters in more:
             if ord(ch) in letters:
@@ -187,8 +196,8 @@ def _refuse_unset(text: str, setter: Setter) -> None:
                 None,
                 "",
                 f"no font here can set {shown}{more}",
-                "Install a monospaced font that has these letters (DejaVu Sans Mono, say), or export Fountain or FDX; scripts "
-                "that run from right to left need one of those.",
+                "Install a font that has these letters (DejaVu, say), or export Fountain or FDX: scripts "
+                "that join their letters or run from right to left need one of those.",
             )
         ]
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from math import log2
 
 from cinegen_core.engines.base import Directive
 from cinegen_core.story import (
@@ -27,7 +28,7 @@ from cinegen_core.writers.embedded.closing import cliff
 from cinegen_core.writers.embedded.compose import Composer
 from cinegen_core.writers.embedded.directives import orders_from
 from cinegen_core.writers.embedded.grammar import expand_contractions, tidy
-from cinegen_core.writers.embedded.memory import KEY, Memory, keys_of
+from cinegen_core.writers.embedded.memory import KEY, Memory, keys_of, sentences_of
 from cinegen_core.writers.embedded.orders import Orders
 from cinegen_core.writers.embedded.scribe import Scribe, Segment, flatten
 from cinegen_core.writers.embedded.setting import Setting
@@ -45,6 +46,9 @@ MOST_SHARED = 0.75
 
 HEEDED = 0.5
 """What a word of the note weighs beside a whole scene's worth of new sentences."""
+
+LENGTH = 0.5
+"""The same for a scene that came out twice as long as the one it replaces, or half: the episode's running time stays."""
 
 
 class CannotRewriteError(ValueError):
@@ -84,6 +88,7 @@ def rewrite(
     others = _said(e for i, s in enumerate(episode.scenes, 1) if i != scene for e in s.elements)
     old = episode.scenes[scene - 1].elements
     keys = _said(old)
+    cast = frozenset(work.series.people[key].cue for key in parts[scene - 1].people)
     wanted = content_words(direction)
     best: tuple[float, Elements, frozenset[str]] | None = None
     for draw in range(DRAWS):
@@ -91,10 +96,10 @@ def rewrite(
         new = _written(work, orders, parts, scene, old, keys | others, chance)
         said = _said(new)
         shared = len(said & keys) / len(said) if said else 1.0
-        if said & others or shared > MOST_SHARED or not _speaks_alike(old, new):
+        if said & others or shared > MOST_SHARED or not _speaks_alike(old, new, cast):
             continue
         heeded = wanted & content_words(" ".join(e.text for e in new))
-        worth = HEEDED * len(heeded) - shared
+        worth = HEEDED * len(heeded) - shared - LENGTH * abs(log2(_words(new) / max(1, _words(old))))
         if best is None or worth > best[0]:
             best = (worth, new, heeded)
     if best is None:
@@ -170,7 +175,8 @@ def _ending(
         start -= 1
         kept = (old[start], *kept)
     seen = content_words(" ".join(element.text for element in kept))
-    return (*kept, *(image for image in fresh[lines:] if not content_words(image.text) <= seen))
+    images = [s for image in fresh[lines:] for s in sentences_of(image.text) if not content_words(s) <= seen]
+    return (*kept, *([Action(text=" ".join(images))] if images else []))
 
 
 def _every_way(work: Work, part: Segment) -> frozenset[str]:
@@ -207,9 +213,14 @@ def _before(elements: Elements, ending: Elements) -> Elements:
     return elements[:last] + elements[last + 1 :] if speech.speaker == first else elements
 
 
-def _speaks_alike(old: Elements, new: Elements) -> bool:
-    """Whether those who spoke still do, and nobody else."""
-    return _speakers(old) == _speakers(new)
+def _speaks_alike(old: Elements, new: Elements, cast: frozenset[str]) -> bool:
+    """Whether those of the scene's cast who spoke still do, and nobody who did not. Somebody may have put in others by hand."""
+    before, after = _speakers(old), _speakers(new)
+    return before & cast <= after <= before | cast
+
+
+def _words(elements: Elements) -> int:
+    return sum(len(element.text.split()) for element in elements)
 
 
 def _speakers(elements: Elements) -> frozenset[str]:

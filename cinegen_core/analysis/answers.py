@@ -1,0 +1,301 @@
+"""Events as tables for analysts: one row an answer, one an engine of an answer, one a reader's word on an answer.
+
+Columns and their types are the same whatever the events are, none included. `id` names the answer in every table.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, NamedTuple, Protocol
+
+import pandas as pd
+from pydantic_core import from_json
+
+from cinegen_core.monitor.events import Event, FeedbackEvent, GenerationEvent, Series
+from cinegen_core.scorer import DIMENSION_WORDS
+
+DIMENSION = "dimension:"
+"""Begins the names of the columns of the scorer's seven dimensions."""
+
+FLAG = "flag:"
+"""Begins the names of the columns of feature flags; a flag has one as soon as it was evaluated for one of the answers."""
+
+DIMENSIONS = tuple(f"{DIMENSION}{name}" for name in DIMENSION_WORDS)
+KINDS = ("generation", "feedback")
+MOMENT = "datetime64[us, UTC]"
+
+ANSWER_TYPES: Mapping[str, str] = {
+    "at": MOMENT,
+    "id": "str",
+    "series": "str",
+    "who": "str",
+    "title": "str",
+    "number": "int64",
+    "genres": "object",
+    "asked": "str",
+    "tier": "str",
+    "first": "str",
+    "writer": "str",
+    "profile": "str",
+    "seconds": "float64",
+    "score": "float64",
+    "quality": "float64",
+    "accepted": "bool",
+    "error": "bool",
+    "fallback": "bool",
+    "kept": "bool",
+    "emergency": "bool",
+    "counts": "bool",
+    "calls": "int64",
+    "tokens": "int64",
+    "cost": "float64",
+    "active": "int64",
+    "delivered": "int64",
+    **dict.fromkeys(DIMENSIONS, "float64"),
+}
+"""The columns of `answers_frame` before those of flags, in order."""
+
+ENGINE_TYPES: Mapping[str, str] = {
+    "at": MOMENT,
+    "id": "str",
+    "engine": "str",
+    "delivered": "bool",
+    "realised": "float64",
+}
+
+_OF_THE_ANSWER: Mapping[str, str] = {
+    "title": "str",
+    "number": "Int64",
+    "tier": "str",
+    "writer": "str",
+    "quality": "float64",
+    "score": "float64",
+    "counts": "boolean",
+}
+
+_HEARD_TYPES: Mapping[str, str] = {
+    "at": MOMENT,
+    "feedback": "str",
+    "id": "str",
+    "series": "str",
+    "who": "str",
+    "action": "str",
+    "rating": "Int64",
+    "why": "str",
+}
+
+RATING_TYPES: Mapping[str, str] = {**_HEARD_TYPES, "stands": "bool", **_OF_THE_ANSWER}
+
+_Record = Mapping[str, Any]
+
+
+class Tables(NamedTuple):
+    """What there is to look at; `last` is the number of the last event in it."""
+
+    answers: pd.DataFrame
+    engines: pd.DataFrame
+    ratings: pd.DataFrame
+    last: int
+
+
+def answers_frame(events: Iterable[object]) -> pd.DataFrame:
+    """One row an answer, by time; of answers that share an id the first. Other events are left out.
+
+    `seconds`, `score` and `quality` (0..10) as in `GenerationEvent`; `calls`, `tokens` and `cost` (US dollars) are sums over all attempts;
+    `active` and `delivered` count engines. `dimension:<name>` 0..10, NaN where there is none; `flag:<key>` true, false, or NA where the flag
+    was not evaluated. `genres` are tuples of text.
+    """
+    return _answers(_records(events, GenerationEvent, "generation"))
+
+
+def engines_frame(events: Iterable[object]) -> pd.DataFrame:
+    """One row an active engine of an answer: whether it delivered, and how far it is in the script (0..1, NaN where nobody looked)."""
+    return _engines(_records(events, GenerationEvent, "generation"))
+
+
+def ratings_frame(events: Iterable[object]) -> pd.DataFrame:
+    """One row each time a reader was shown an episode, chose, rated or exported, with what is known of the answer it is about.
+
+    `rating` is 1..10, NA for the other actions. `stands` marks the ratings that figures are made of: each reader's last on
+    each episode. What is said about an answer that is not among the events has NA and NaN for it.
+    """
+    found = list(events)
+    heard = _heard(_records(found, FeedbackEvent, "feedback"))
+    return _joined(heard, answers_frame(found))
+
+
+class Read(Protocol):
+    """`SqlEvents.read`, or something that gives each event as the JSON that is stored, which is read several times faster."""
+
+    def __call__(
+        self, *, after: int, series: Series | None, kinds: Iterable[str]
+    ) -> Sequence[tuple[int, Event | str]]: ...
+
+
+class AnswerBook:
+    """The three tables, kept up to date with a log of events. May be used from any thread.
+
+    Only what was recorded since the last time is read. Whoever gets the tables may do with them what they like: they are
+    copies, made when written to.
+    """
+
+    def __init__(self, read: Read, series: Series | None = "live") -> None:
+        """`series` None: of all."""
+        self._read, self._series = read, series
+        self._lock = threading.Lock()
+        self._answers, self._engines = answers_frame(()), engines_frame(())
+        self._heard = _heard(())
+        self._ratings = _joined(self._heard, self._answers)
+        self._last = 0
+
+    def tables(self) -> Tables:
+        """As of now. Raises what reading raises."""
+        with self._lock:
+            self._catch_up()
+            frames = [frame.copy(deep=False) for frame in (self._answers, self._engines, self._ratings)]
+            return Tables(*frames, last=self._last)
+
+    def forget(self, before: datetime) -> None:
+        """Lets go of what is older, as the log does. `before` has a time zone."""
+        with self._lock:
+            self._answers = _since(self._answers, before)
+            self._engines = _since(self._engines, before)
+            self._heard = _since(self._heard, before)
+            self._ratings = _joined(self._heard, self._answers)
+
+    def _catch_up(self) -> None:
+        found = self._read(after=self._last, series=self._series, kinds=KINDS)
+        if not found:
+            return
+        told = [event for _, event in found]
+        records = _records(told, GenerationEvent, "generation", known=self._answers["id"])
+        self._answers = _together(self._answers, _answers(records), "id")
+        self._engines = _together(self._engines, _engines(records), "id")
+        heard = _records(told, FeedbackEvent, "feedback", known=self._heard["feedback"])
+        self._heard = _together(self._heard, _heard(heard), "feedback")
+        self._ratings = _joined(self._heard, self._answers)
+        self._last = max(number for number, _ in found)
+
+
+def _records(
+    events: Iterable[object], of: type[GenerationEvent | FeedbackEvent], kind: str, known: Iterable[str] = ()
+) -> list[_Record]:
+    """Events of one kind as mappings, by time, each id once and none of those that are known."""
+    there = set(known)
+    read = (_record(event, of, kind) for event in events)
+    found: list[_Record] = []
+    for record in sorted((one for one in read if one is not None), key=lambda one: (one["at"], one["id"])):
+        if record["id"] not in there:
+            there.add(record["id"])
+            found.append(record)
+    return found
+
+
+def _record(event: object, of: type[GenerationEvent | FeedbackEvent], kind: str) -> _Record | None:
+    if isinstance(event, of):
+        found = event.model_dump()
+    elif isinstance(event, str):
+        # what is stored was validated when it was recorded; to validate it again would take most of the time
+        stored = from_json(event)
+        if stored["kind"] != kind:
+            return None
+        found = {**_left_out(of), **stored, "at": datetime.fromisoformat(stored["at"])}
+    else:
+        return None
+    found["at"] = found["at"].astimezone(UTC)
+    return found
+
+
+def _left_out(of: type[GenerationEvent | FeedbackEvent]) -> dict[str, Any]:
+    """What stands for keys that older events do not have."""
+    return {
+        name: field.get_default(call_default_factory=True)
+        for name, field in of.model_fields.items()
+        if not field.is_required()
+    }
+
+
+def _answers(records: Sequence[_Record]) -> pd.DataFrame:
+    columns: dict[str, Any] = {
+        name: [record[name] for record in records] for name in ANSWER_TYPES if name in _PLAIN
+    }
+    columns["genres"] = [tuple(record["genres"]) for record in records]
+    columns["counts"] = [not record["kept"] and not record["emergency"] for record in records]
+    columns["calls"] = [sum(one.get("calls", 0) for one in record["attempts"]) for record in records]
+    columns["tokens"] = [sum(one.get("tokens", 0) for one in record["attempts"]) for record in records]
+    columns["cost"] = [sum(one.get("cost", 0.0) for one in record["attempts"]) for record in records]
+    columns["active"] = [len(record["engines"]) for record in records]
+    columns["delivered"] = [sum(one["delivered"] for one in record["engines"]) for record in records]
+    for name in DIMENSION_WORDS:
+        columns[f"{DIMENSION}{name}"] = [record["dimensions"].get(name) for record in records]
+    flags = sorted({flag for record in records for flag in record["flags"]})
+    for flag in flags:
+        columns[f"{FLAG}{flag}"] = [record["flags"].get(flag) for record in records]
+    return _frame(columns, {**ANSWER_TYPES, **{f"{FLAG}{flag}": "boolean" for flag in flags}})
+
+
+_PLAIN = frozenset(ANSWER_TYPES) & frozenset(GenerationEvent.model_fields)
+
+
+def _engines(records: Sequence[_Record]) -> pd.DataFrame:
+    runs = [(record["at"], record["id"], one) for record in records for one in record["engines"]]
+    columns = {
+        "at": [at for at, _, _ in runs],
+        "id": [id for _, id, _ in runs],
+        "engine": [one["engine"] for _, _, one in runs],
+        "delivered": [one["delivered"] for _, _, one in runs],
+        "realised": [one.get("realised") for _, _, one in runs],
+    }
+    return _frame(columns, ENGINE_TYPES)
+
+
+def _heard(records: Sequence[_Record]) -> pd.DataFrame:
+    kept = {"feedback": "id", "id": "generation"}
+    columns = {name: [record[kept.get(name, name)] for record in records] for name in _HEARD_TYPES}
+    return _frame(columns, _HEARD_TYPES)
+
+
+def _joined(heard: pd.DataFrame, answers: pd.DataFrame) -> pd.DataFrame:
+    rated = heard.loc[heard["rating"].notna(), ["feedback", "id", "who"]]
+    # readers without a name cannot be told apart, so each of their words stands
+    reader = rated["who"].where(rated["who"] != "", "\0" + rated["feedback"])
+    standing = rated.index[~rated.assign(who=reader).duplicated(["id", "who"], keep="last")]
+    about = answers.set_index("id")[list(_OF_THE_ANSWER)].reindex(heard["id"])
+    columns = {name: about[name].to_numpy(dtype="object") for name in _OF_THE_ANSWER}
+    known = heard.assign(stands=heard.index.isin(standing), **columns)
+    return known.astype({name: kind for name, kind in RATING_TYPES.items() if name != "at"})[
+        list(RATING_TYPES)
+    ]
+
+
+def _frame(columns: Mapping[str, Sequence[Any]], types: Mapping[str, str]) -> pd.DataFrame:
+    return pd.DataFrame({name: _column(columns[name], kind) for name, kind in types.items()})
+
+
+def _column(values: Sequence[Any], kind: str) -> pd.Series:
+    if kind == MOMENT:
+        return pd.Series(pd.to_datetime(pd.Series(values, dtype="object"), utc=True)).astype(MOMENT)
+    return pd.Series(values, dtype=kind)
+
+
+def _together(frame: pd.DataFrame, more: pd.DataFrame, tie: str) -> pd.DataFrame:
+    if more.empty:
+        return frame
+    flags = sorted({name for one in (frame, more) for name in one.columns if name.startswith(FLAG)})
+    columns = [name for name in frame.columns if not name.startswith(FLAG)] + flags
+    whole = [_with(one, columns, flags) for one in (frame, more) if len(one)]
+    joined = pd.concat(whole, ignore_index=True)
+    if len(whole) == 2 and not frame["at"].iloc[-1] < more["at"].iloc[0]:
+        joined = joined.sort_values(["at", tie], kind="stable", ignore_index=True)
+    return joined
+
+
+def _with(frame: pd.DataFrame, columns: Sequence[str], flags: Sequence[str]) -> pd.DataFrame:
+    missing = {name: pd.array([pd.NA] * len(frame), dtype="boolean") for name in flags if name not in frame}
+    return frame.assign(**missing)[list(columns)]
+
+
+def _since(frame: pd.DataFrame, before: datetime) -> pd.DataFrame:
+    return frame[frame["at"] >= before].reset_index(drop=True)
