@@ -12,7 +12,9 @@ if __name__ == "__main__":
     # A file of ours: the browser would fetch a named icon from somebody else's server.
     icon = str(Path(__file__).parent / "pages" / "icon.svg")
     st.set_page_config(page_title="Cinegen Studio", page_icon=icon, layout="centered")
-    st.navigation([st.Page("pages/generate.py", title="Generate", icon=":material/edit_note:")]).run()
+    from pages.map import navigate
+
+    navigate()
 else:
     from starlette.routing import Mount, Route
 

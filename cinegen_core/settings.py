@@ -82,6 +82,10 @@ class Settings(Noun):
     api_token: str = Field(
         default="", repr=False, description="who may change something over HTTP; empty: nobody"
     )
+    role_claim: str = Field(
+        default="roles",
+        description="the claim of whoever signs in that holds their roles: writer, analyst, operator; dots lead into others",
+    )
     operator: str = Field(default="", description="recorded with every change of a flag")
     automatic_emergency: bool = Field(
         default=True, description="whether a health score below 60 puts the studio into emergency mode"

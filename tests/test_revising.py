@@ -11,8 +11,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from cinegen_core.analysis.replay import contradictions
 from cinegen_core.clock import Clock
@@ -25,7 +23,6 @@ from cinegen_core.revising import (
     RevisionError,
     Reword,
     Workshop,
-    applied,
     diff,
     edit,
     edit_line,
@@ -37,8 +34,8 @@ from cinegen_core.revising import (
 from cinegen_core.settings import Settings
 from cinegen_core.store import MemoryStore, Record
 from cinegen_core.store.results import NoResults
-from cinegen_core.story import Action, Dialogue, Element, Episode, Scene, StoryBible, Transition
-from cinegen_core.story.differences import ElementDifference, SceneDifference, Words, words_between
+from cinegen_core.story import Action, Dialogue, Episode, Scene, StoryBible
+from cinegen_core.story.differences import SceneDifference
 from cinegen_core.story.words import content_words
 from cinegen_core.studio import Studio, from_tier
 from cinegen_core.tiers.judging import Verdict, judge
@@ -48,7 +45,7 @@ from cinegen_core.writers.embedded.memory import keys_of
 from cinegen_core.writers.model import ModelWriter
 from cinegen_core.writers.model.calls import Calls
 from cinegen_core.writers.template import TemplateWriter
-from tests.builders import a_request, an_episode, every_kind_of_element
+from tests.builders import a_request, an_episode
 from tests.fakes import FakeClock, FakeWriter
 from tests.model.brain import shelf_request
 from tests.model.faults import Body, always
@@ -561,77 +558,3 @@ def test_a_long_history_does_not_swell_each_version(desk: Desk) -> None:
         sizes.append(len(record.model_dump_json()))
     assert sizes[-1] - sizes[-2] < 0.25 * sizes[0]
     assert len(record.generation.attempts) == len(desk.records[0].generation.attempts) + 4
-
-
-# -- differences -------------------------------------------------------------------------------------------------------
-
-words = st.text("ab .,", max_size=12)
-elements: st.SearchStrategy[Element] = st.one_of(
-    st.builds(Action, text=words),
-    st.builds(Dialogue, speaker=st.sampled_from("AB"), text=words, parenthetical=st.none() | words),
-    st.builds(Transition, text=words),
-)
-scenes = st.builds(
-    Scene, slugline=words, seconds=st.integers(0, 3), elements=st.lists(elements, max_size=5).map(tuple)
-)
-episodes = st.builds(
-    lambda title, scenes: an_episode(title=title, scenes=tuple(scenes)),
-    words,
-    st.lists(scenes, min_size=1, max_size=4),
-)
-
-
-@given(episodes, episodes)
-def test_applying_the_difference_gives_the_later_version(before: Episode, after: Episode) -> None:
-    assert applied(before, diff(before, after)) == after
-
-
-@given(episodes)
-def test_equal_episodes_differ_in_nothing(episode: Episode) -> None:
-    assert {one.kind for one in diff(episode, episode.model_copy(deep=True))} == {"kept"}
-
-
-@given(st.text(), st.text())
-def test_the_words_of_a_change_are_those_of_both_texts(before: str, after: str) -> None:
-    runs = words_between(before, after)
-    assert "".join(run.text for run in runs if run.kind != "added") == before
-    assert "".join(run.text for run in runs if run.kind != "removed") == after
-
-
-def test_a_change_shows_which_words_of_which_line_came_and_went() -> None:
-    before = an_episode()
-    after = edited(before, Reword(scene=2, element=4, text="Damp eats the thread."))
-    after = edited(after, Insert(scene=2, element=1, written=Action(text="Rain.")))
-    changed = [one for one in diff(before, after) if one.kind != "kept"]
-    assert [(one.of, one.kind) for one in changed] == [("element", "added"), ("element", "changed")]
-    added, line = changed
-    assert isinstance(added, ElementDifference)
-    assert isinstance(line, ElementDifference)
-    assert (added.was, added.now) == (None, 1)
-    assert (line.was, line.now) == (4, 5)
-    assert line.words == (
-        Words(kind="kept", text="Damp "),
-        Words(kind="removed", text="takes"),
-        Words(kind="added", text="eats"),
-        Words(kind="kept", text=" the thread."),
-    )
-
-
-def test_every_kind_of_change_is_told_apart() -> None:
-    rain, hello, *rest = every_kind_of_element()
-    scene = Scene(slugline="INT. HALL - DAY", seconds=10, elements=(rain, hello, *rest))
-    quiet = scene.model_copy(update={"elements": (rain, *rest)})
-    before = an_episode(scenes=(scene, scene))
-    found = diff(before, an_episode(title="Salt", scenes=(scene, quiet, scene)))
-    kinds = {(one.of, one.kind) for one in found}
-    assert kinds >= {("field", "changed"), ("scene", "kept"), ("scene", "added"), ("element", "added")}
-    gone = diff(before, an_episode(scenes=(scene,)))
-    assert {(one.of, one.kind) for one in gone} >= {("scene", "removed"), ("element", "removed")}
-
-
-def test_differences_of_another_episode_are_not_applied() -> None:
-    episode = an_episode()
-    changes = diff(episode, edited(episode, Reword(scene=2, element=1, text="Rain.")))
-    one_scene = an_episode(scenes=(episode.scenes[1],))
-    with pytest.raises(ValueError, match="another episode"):
-        applied(one_scene, changes)

@@ -148,14 +148,19 @@ class AnswerBook:
         self._answers, self._engines = answers_frame(()), engines_frame(())
         self._heard = _heard(())
         self._ratings = _joined(self._heard, self._answers)
+        self._known: set[str] = set()
         self._last = 0
 
     def tables(self) -> Tables:
         """As of now. Raises what reading raises."""
         with self._lock:
             self._catch_up()
-            frames = [frame.copy(deep=False) for frame in (self._answers, self._engines, self._ratings)]
-            return Tables(*frames, last=self._last)
+            return Tables(
+                answers=self._answers.copy(deep=False),
+                engines=self._engines.copy(deep=False),
+                ratings=self._ratings.copy(deep=False),
+                last=self._last,
+            )
 
     def forget(self, before: datetime) -> None:
         """Lets go of what is older, as the log does. `before` has a time zone."""
@@ -170,25 +175,29 @@ class AnswerBook:
         if not found:
             return
         told = [event for _, event in found]
-        records = _records(told, GenerationEvent, "generation", known=self._answers["id"])
+        records = _records(told, GenerationEvent, "generation", known=self._known)
         self._answers = _together(self._answers, _answers(records), "id")
         self._engines = _together(self._engines, _engines(records), "id")
-        heard = _records(told, FeedbackEvent, "feedback", known=self._heard["feedback"])
+        heard = _records(told, FeedbackEvent, "feedback", known=self._known)
         self._heard = _together(self._heard, _heard(heard), "feedback")
         self._ratings = _joined(self._heard, self._answers)
         self._last = max(number for number, _ in found)
 
 
 def _records(
-    events: Iterable[object], of: type[GenerationEvent | FeedbackEvent], kind: str, known: Iterable[str] = ()
+    events: Iterable[object],
+    of: type[GenerationEvent | FeedbackEvent],
+    kind: str,
+    known: set[str] | None = None,
 ) -> list[_Record]:
-    """Events of one kind as mappings, by time, each id once and none of those that are known."""
-    there = set(known)
+    """Events of one kind as mappings, by time, each id once and none of those that are known, to which they are added."""
+    there: set[str] = set() if known is None else known
     read = (_record(event, of, kind) for event in events)
     found: list[_Record] = []
     for record in sorted((one for one in read if one is not None), key=lambda one: (one["at"], one["id"])):
-        if record["id"] not in there:
-            there.add(record["id"])
+        key = f"{kind} {record['id']}"
+        if key not in there:
+            there.add(key)
             found.append(record)
     return found
 

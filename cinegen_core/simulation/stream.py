@@ -42,7 +42,7 @@ _Turn = tuple[datetime, Callable[[datetime], Iterator[Event]] | None]
 
 
 class Simulation:
-    """A run that can be gone through once: `for event in simulation`. Its `truth` is whole when that is done.
+    """A run to go through: `for event in simulation`, each time the same. Its `truth` is whole when that is done.
 
     All events are labelled `series="simulated"`; equal arguments give equal events with equal ids, in the order of their times.
     """
@@ -76,7 +76,8 @@ class Simulation:
             (start + one.start, start + one.end) for one in self._incidents if one.kind == "crash"
         ]
         self._rate, self._rhythm, self._readers = rate, rhythm, readers
-        self._answers, self._steered = Answers(pool, pace=pace), Steered(declared)
+        self._answers, self._declared = Answers(pool, pace=pace), declared
+        self._steered = Steered(declared)
         self._rolling: Incident | None = None
         self._rolled_back: dict[Incident, datetime] = {}
         told = {
@@ -90,6 +91,7 @@ class Simulation:
         self._lost = self._engines_to_fail(pool)
 
     def __iter__(self) -> Iterator[Event]:
+        self._steered, self._rolled_back = Steered(self._declared), {}
         steered = heapq.merge(self._beats(), self._requests(), key=lambda event: event.at)
         return self._with_alerts(steered)
 
@@ -275,7 +277,8 @@ def simulate(
     heartbeats, feedback, notices, and the steps that the alerts took, in the order of their times.
 
     `rate` is requests an hour, a Poisson stream, with `rhythm` more by day than by night; `declared` are the flags; `readers` says
-    whether invented ones leave feedback; `pace` multiplies the pool's seconds. A request that a crash meets leaves nothing.
+    whether invented ones leave feedback; `pace` multiplies the pool's seconds. A request that a crash meets leaves nothing. Kept
+    answers and the emergency mode into which a studio would go by itself are not simulated: alerts see every incident to its end.
     Raises `ValueError` for what cannot be simulated.
     """
     return Simulation(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -9,10 +10,13 @@ import typer
 from pydantic import TypeAdapter
 from typer.testing import CliRunner
 
+from cinegen_core import cli_simulate
 from cinegen_core.cli_simulate import add_simulate
 from cinegen_core.clock import SystemClock
 from cinegen_core.monitor.events import Event
 from cinegen_core.settings import Settings
+from cinegen_core.simulation import pool as pools
+from cinegen_core.simulation.pool import build_pool, read_pool
 from cinegen_core.store.events import SqlEvents
 from cinegen_core.store.sql import Database, sqlite_url
 
@@ -64,6 +68,16 @@ def test_a_file_has_every_event_on_a_line_and_the_store_none(terminal: Terminal,
     assert f"{events[0].at:%Y-%m-%d %H:%M}" == "2026-03-02 00:00"
     assert {event.kind for event in events} == {"generation", "heartbeat"}
     assert not (tmp_path / "cinegen.db").exists()
+
+
+def test_the_pool_is_built_by_the_same_command(
+    terminal: Terminal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pools, "sample_names", lambda: ("dead_air",))
+    monkeypatch.setattr(cli_simulate, "build_pool", partial(build_pool, seeds=1))
+    monkeypatch.setattr(cli_simulate, "shipped_file", lambda: tmp_path / "pool.jsonl.gz")
+    assert "2 requests, 6 answers" in terminal("--build-pool")
+    assert len(read_pool((tmp_path / "pool.jsonl.gz").read_bytes(), "pool").entries) == 2
 
 
 @pytest.mark.parametrize(

@@ -67,7 +67,7 @@ def write_on(url: str, number: int, say: Callable[[str], object]) -> NoReturn:
         version = journal.version()
         say("open 0")
         while True:
-            [events.add(one) for one in events_of(number)]
+            events.add(*events_of(number))
             say(f"events {number}")
             version += 1
             journal.append(change_of(number, version))

@@ -249,7 +249,7 @@ def test_migrations_lead_to_the_tables_that_the_program_uses(database: Database)
             assert list(columns) == [column.name for column in table.columns]
             for column in table.columns:
                 there = columns[column.name]
-                wanted = column.type.dialect_impl(connection.dialect).compile(connection.dialect)
+                wanted = column.type.compile(connection.dialect)
                 assert str(there["type"].compile(connection.dialect)) == wanted
                 assert there["nullable"] == column.nullable
             # What is unique has its index in PostgreSQL, which is not one of those that were asked for.
