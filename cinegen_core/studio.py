@@ -10,6 +10,7 @@ import random
 import threading
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
@@ -27,7 +28,7 @@ from cinegen_core.jobs import Job, JobView
 from cinegen_core.monitor import Emergency, EmergencyState, Health, Sample, health_of, sample_of
 from cinegen_core.monitor.events import Series, generation_event
 from cinegen_core.monitoring import Monitoring
-from cinegen_core.revising import Workshop, rewrite_scene
+from cinegen_core.revising import RevisionError, Workshop, rewrite_scene
 from cinegen_core.settings import Settings
 from cinegen_core.steering import RecordedOutcomes, Steering
 from cinegen_core.steering import sample_of as outcome_of
@@ -578,9 +579,15 @@ class Studio:
         self, record: Record, scene: int, *, seed: int, direction: str = "", who: str = ""
     ) -> str:
         """Begins to write one scene of an episode anew in the background; the id of the job. What comes of it is kept as a record that
-        `revises` this one. Raises `StudioBusyError`."""
+        `revises` this one, under the job's id. Raises `StudioBusyError`, and `RevisionError` in an emergency, when only the template
+        writes."""
+        if self.emergency is not None:
+            raise RevisionError(
+                "The studio is in emergency mode, so no scene is written anew. Edit its lines by hand, or wait until it is over."
+            )
         self._not_too_busy()
-        shop = self.workshop()
+        id = self.new_id()
+        shop = replace(self.workshop(), new_id=lambda: id)
 
         async def work(on_update: OnUpdate) -> None:
             await rewrite_scene(
@@ -593,7 +600,6 @@ class Studio:
                 said=lambda text: on_update(TextGrew(text=text)),
             )
 
-        id = self.new_id()
         job = Job(id=id, season=record.season, number=record.number, parent=record.id, work=work)
         self._jobs[id] = job
         job.start()

@@ -26,7 +26,7 @@ FIRST_WAIT, LONGEST_WAIT = 5.0, 1800.0
 
 TRIES = 60
 KEPT = timedelta(hours=24)
-"""A notice is given up after so many tries, or when its next would be later than this after it was put on its way."""
+"""A notice is given up after so many tries, or with the first that fails once it has been on its way for longer than this."""
 
 LEASE = timedelta(minutes=2)
 """A claim on a notice lapses after this: longer than any channel takes to send it."""
@@ -130,8 +130,6 @@ class Notifier:
                 await channel.send(notice_of(claim.delivery.content, self._studio))
             except DeliveryError as error:
                 await asyncio.to_thread(self._failed, claim, error, self._clock.now())
-                if error.again:
-                    break
             else:
                 await asyncio.to_thread(self._deliveries.sent, claim.delivery, now=self._clock.now())
                 arrived += 1
@@ -145,7 +143,7 @@ class Notifier:
         asked = error.after or 0.0
         again = now + timedelta(seconds=max(asked, self._wait(delivery.tries - 1)))
         rest = now + timedelta(seconds=max(asked, self._wait(claim.failures)))
-        over = delivery.tries >= TRIES or again > delivery.at + KEPT
+        over = delivery.tries >= TRIES
         self._deliveries.failed(
             delivery, problem, now=now, again=None if over else again, rest=rest, before=now - KEPT
         )

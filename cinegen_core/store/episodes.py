@@ -7,14 +7,14 @@ import shutil
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Protocol
+from typing import Annotated, Protocol, TypeVar
 
-from pydantic import Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from cinegen_core.story import StoryBible
 from cinegen_core.story.model import Noun
 from cinegen_core.story.state import ChoiceId
-from cinegen_core.tiers.model import Generation
+from cinegen_core.tiers.model import Generation, TierName
 
 Id = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]
 """Sixteen hexadecimal digits: safe in a file's name and in an address."""
@@ -29,6 +29,10 @@ ROOM = 16 * 2**20
 
 class StoreError(Exception):
     """Something kept cannot be read or written. The message says which file, and what to do."""
+
+
+class LeftOutError(StoreError):
+    """Some of what was to be copied could not be read; all the rest was copied. The message names each, and what to do."""
 
 
 class Season(Noun):
@@ -67,6 +71,26 @@ class Record(Noun):
         return self.generation.episode.number
 
 
+class Summary(Noun):
+    """What lists of episodes show of a record: all but the writing itself and how it came about."""
+
+    id: Id
+    season: Id
+    parent: Id | None
+    choice: ChoiceId | None
+    revises: Id | None
+    revision: str
+    seed: int
+    minutes: float
+    direction: str
+    who: str
+    saved: datetime
+    number: int
+    title: str
+    tier: TierName
+    writer: str
+
+
 class EpisodeStore(Protocol):
     """Used from several threads at once. Every method raises `StoreError` where the store itself fails.
 
@@ -95,6 +119,10 @@ class EpisodeStore(Protocol):
         """A season's episodes by number, and by time within one number."""
         ...
 
+    def summaries(self, season_id: str) -> tuple[Summary, ...]:
+        """What lists show of a season's episodes, in the order of `records`, in a small part of its time."""
+        ...
+
     def record_ids(self, season_id: str) -> frozenset[str]:
         """Which episodes a season has, without reading them."""
         ...
@@ -102,6 +130,46 @@ class EpisodeStore(Protocol):
     def check(self) -> None:
         """Raises `StoreError` where nothing could be kept at the moment. Leaves nothing behind."""
         ...
+
+
+Listed = TypeVar("Listed", Record, Summary)
+
+
+class _Partly(BaseModel):
+    """Read for some of its keys."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class _EpisodeOutline(_Partly):
+    number: int
+    title: str
+
+
+class _GenerationOutline(_Partly):
+    episode: _EpisodeOutline
+    tier: TierName
+    writer: str
+
+
+class _Outline(_Partly):
+    """A record's JSON, as far as a summary needs it."""
+
+    id: Id
+    season: Id
+    parent: Id | None = None
+    choice: ChoiceId | None = None
+    revises: Id | None = None
+    revision: str = ""
+    seed: int
+    minutes: float
+    direction: str = ""
+    who: str = ""
+    saved: datetime
+    generation: _GenerationOutline
+
+
+_AS_IN_RECORD = tuple(name for name in Summary.model_fields if name in Record.model_fields)
 
 
 class MemoryStore:
@@ -137,6 +205,9 @@ class MemoryStore:
     def records(self, season_id: str) -> tuple[Record, ...]:
         return in_order_of_number(tuple(self._records.get(season_id, {}).values()))
 
+    def summaries(self, season_id: str) -> tuple[Summary, ...]:
+        return tuple(map(summary_of, self.records(season_id)))
+
     def record_ids(self, season_id: str) -> frozenset[str]:
         return frozenset(self._records.get(season_id, {}))
 
@@ -154,8 +225,31 @@ def in_order_of_start(seasons: Iterable[Season]) -> tuple[Season, ...]:
     return tuple(sorted(seasons, key=lambda season: (season.started, season.id), reverse=True))
 
 
-def in_order_of_number(records: Iterable[Record]) -> tuple[Record, ...]:
+def in_order_of_number(records: Iterable[Listed]) -> tuple[Listed, ...]:
     return tuple(sorted(records, key=lambda record: (record.number, record.saved, record.id)))
+
+
+def summary_of(record: Record) -> Summary:
+    written = record.generation
+    return Summary(
+        number=record.number,
+        title=written.episode.title,
+        tier=written.tier,
+        writer=written.writer,
+        **{name: getattr(record, name) for name in _AS_IN_RECORD},
+    )
+
+
+def summary_in(data: str | bytes) -> Summary:
+    """The summary of a record in JSON, most of which is passed over. Raises `ValidationError`."""
+    found = _Outline.model_validate_json(data)
+    return Summary(
+        number=found.generation.episode.number,
+        title=found.generation.episode.title,
+        tier=found.generation.tier,
+        writer=found.generation.writer,
+        **{name: getattr(found, name) for name in _AS_IN_RECORD},
+    )
 
 
 def no_season(record: Record) -> StoreError:

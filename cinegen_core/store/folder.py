@@ -14,15 +14,18 @@ from pydantic import BaseModel, ValidationError
 from cinegen_core.store.episodes import (
     EpisodeStore,
     Free,
+    LeftOutError,
     Record,
     Season,
     StoreError,
+    Summary,
     free_bytes,
     in_order_of_number,
     in_order_of_start,
     is_id,
     no_season,
     see_to_room,
+    summary_in,
 )
 from cinegen_core.story import StoryBible
 
@@ -89,6 +92,11 @@ class FolderStore:
         found = (self.record(season_id, record_id) for record_id in self.record_ids(season_id))
         return in_order_of_number(record for record in found if record is not None)
 
+    def summaries(self, season_id: str) -> tuple[Summary, ...]:
+        names = (f"episode-{record_id}.json" for record_id in self.record_ids(season_id))
+        found = (self._read_as(season_id, name, summary_in) for name in names)
+        return in_order_of_number(summary for summary in found if summary is not None)
+
     def record_ids(self, season_id: str) -> frozenset[str]:
         if not is_id(season_id):
             return frozenset()
@@ -116,12 +124,15 @@ class FolderStore:
         return self._seasons / season_id
 
     def _read(self, season_id: str, name: str, kind: type[_Kept]) -> _Kept | None:
+        return self._read_as(season_id, name, kind.model_validate_json)
+
+    def _read_as(self, season_id: str, name: str, parse: Callable[[bytes], _Kept]) -> _Kept | None:
         """None where there is no such file."""
         if not is_id(season_id):
             return None
         path = self._folder(season_id) / name
         try:
-            return kind.model_validate_json(path.read_bytes())
+            return parse(path.read_bytes())
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -156,8 +167,8 @@ class FolderStore:
 def bring_in(old: FolderStore, new: EpisodeStore) -> int:
     """Copies the seasons and episodes that `new` lacks, and says how many there were; `old` stays as it is.
 
-    Done again, it goes on where it ended, and does nothing where all is there. What cannot be read is left out: all the
-    rest is copied, and then `StoreError` names each of them. Where `new` fails, it raises at once.
+    Done again, it goes on where it ended, and does nothing where all is there. Raises `LeftOutError` at the end where
+    some cannot be read, having copied all the rest; another `StoreError` at once where `new` or the folder itself fails.
     """
     there = {season.id for season in new.seasons()}
     brought = 0
@@ -184,7 +195,7 @@ def bring_in(old: FolderStore, new: EpisodeStore) -> int:
                 new.save(record)
                 brought += 1
     if problems:
-        raise StoreError(
+        raise LeftOutError(
             "Some of what was kept in folders could not be brought into the database; all the rest is there. "
             + " ".join(problems)
         )

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import (
     Column,
@@ -27,12 +27,14 @@ from cinegen_core.store.episodes import (
     Record,
     Season,
     StoreError,
+    Summary,
     free_bytes,
     in_order_of_number,
     in_order_of_start,
     is_id,
     no_season,
     see_to_room,
+    summary_in,
 )
 from cinegen_core.store.sql import TABLES, Database, UtcTime
 from cinegen_core.story import StoryBible
@@ -57,6 +59,7 @@ EPISODES = Table(
 )
 
 _SEASON = select(SEASONS.c.id, SEASONS.c.title, SEASONS.c.source, SEASONS.c.started)
+_Kept = TypeVar("_Kept")
 _NOT_AN_ID = "check"
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -121,16 +124,10 @@ class SqlStore:
             return None if row is None else Record.model_validate_json(row.data)
 
     def records(self, season_id: str) -> tuple[Record, ...]:
-        if not is_id(season_id):
-            return ()
-        wanted = select(EPISODES.c.id, EPISODES.c.data).where(EPISODES.c.season == season_id)
-        with self._database.reading() as connection:
-            rows = connection.execute(wanted).all()
-        found: list[Record] = []
-        for row in rows:
-            with self._reading_of("episodes", row.id):
-                found.append(Record.model_validate_json(row.data))
-        return in_order_of_number(found)
+        return in_order_of_number(self._each(season_id, Record.model_validate_json))
+
+    def summaries(self, season_id: str) -> tuple[Summary, ...]:
+        return in_order_of_number(self._each(season_id, summary_in))
 
     def record_ids(self, season_id: str) -> frozenset[str]:
         if not is_id(season_id):
@@ -146,6 +143,19 @@ class SqlStore:
         with self._database.writing() as connection:
             connection.execute(insert(SEASONS).values(season))
             connection.execute(delete(SEASONS).where(SEASONS.c.id == _NOT_AN_ID))
+
+    def _each(self, season_id: str, parse: Callable[[str], _Kept]) -> list[_Kept]:
+        """A season's episodes, each read in this way."""
+        if not is_id(season_id):
+            return []
+        wanted = select(EPISODES.c.id, EPISODES.c.data).where(EPISODES.c.season == season_id)
+        with self._database.reading() as connection:
+            rows = connection.execute(wanted).all()
+        found: list[_Kept] = []
+        for row in rows:
+            with self._reading_of("episodes", row.id):
+                found.append(parse(row.data))
+        return found
 
     def _row(self, wanted: Select[Any], *ids: str) -> Row[Any] | None:
         """The one row of these ids; None where there is none, or they are none."""

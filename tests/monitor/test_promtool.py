@@ -18,7 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from cinegen_core.monitor.alerts import RULES, Rule, replay
 from cinegen_core.monitor.events import AlertEvent, GenerationEvent, HeartbeatEvent
 from cinegen_core.monitor.exposition import exposition
-from cinegen_core.monitor.prometheus_rules import LABELS, alert_name, counters, export
+from cinegen_core.monitor.prometheus_rules import LABELS, counters, export
 from cinegen_core.monitor.tally import Tally, hourly
 from cinegen_core.monitoring import Monitoring
 from cinegen_core.store.events import SqlEvents
@@ -85,7 +85,7 @@ FAILING: dict[str, Any] = {
 STREAMS: dict[str, list[GenerationEvent]] = {
     "healthy": answers(1, 200),
     "quality drops": [*GOOD, *answers(90, 150, quality=6.5, score=6.5), *answers(150, 260)],
-    "quality drops a little": [*GOOD, *answers(90, 190, quality=7.2, score=7.2), *answers(190, 280)],
+    "quality drops a little": [*GOOD, *answers(90, 190, quality=7.1, score=7.1), *answers(190, 280)],
     "an outage": [*GOOD, *answers(90, 125, **FAILING), *answers(125, 240)],
     "slow": [*GOOD, *answers(90, 130, seconds=110.0), *answers(130, 220)],
     "engines fail": [*GOOD, *answers(90, 130, engines=delivered(7)), *answers(130, 200)],
@@ -206,3 +206,111 @@ def test_the_streams_make_every_rule_on_requests_fire_and_resolve() -> None:
     assert replay(STREAMS["too few to say so"], until=at(330))[1] == ()
     ours = {step.rule for step in replay(STREAMS["nobody asks any more"], until=at(330))[1]}
     assert "quality_critical" in ours
+
+
+DAY = 24 * 60
+SILENT = 1500
+"""The minute in which a studio of the tests stops to answer, or crashes: more than a day after it began."""
+FOR = 30
+
+
+def uptime_of(events: Sequence[Heard], minutes: int) -> list[bool]:
+    (rule,) = (rule for rule in RULES if rule.key == STUDIO_DOWN)
+    return firing(replay(events, until=at(minutes))[1], rule, minutes)
+
+
+def test_prometheus_tells_of_a_studio_that_does_not_answer_in_the_same_minutes(tmp_path: Path) -> None:
+    """The share is of seconds, here sums of them as floats: within a minute of where it comes to the threshold either may be right."""
+    minutes = SILENT + DAY + 2 * FOR
+    events = [
+        *beats(0, SILENT), *beats(SILENT, SILENT + FOR, answered=False), *beats(SILENT + FOR, minutes),
+    ]  # fmt: skip
+    ours = uptime_of(events, minutes)
+    assert {True, False} == set(ours[SILENT:])
+    expected = {
+        minute: ours[minute]
+        for minute in range(DAY + 1, minutes - 1)
+        if ours[minute - 1] == ours[minute] == ours[minute + 1]
+    }
+    assert len(expected) >= minutes - DAY - 8
+    agree(tmp_path, dict(scraped(events, minutes)), {STUDIO_DOWN: expected})
+
+
+def test_prometheus_tells_of_a_crash_from_the_next_start_until_a_day_after_the_crash(tmp_path: Path) -> None:
+    """While the studio is down it shows nobody how long that has been; the time is added at its start, all at once, and leaves
+    the window all at once too, while the studio's own alert sees it go minute by minute."""
+    minutes, up_again = SILENT + DAY + 2 * FOR, SILENT + FOR
+    start = HeartbeatEvent(
+        id="again", at=at(up_again), studio="a", state="started", watched=60.0 * (FOR + 1), up=60.0
+    )
+    events = [*beats(0, SILENT), start, *beats(up_again + 1, minutes)]
+    ours = uptime_of(events, minutes)
+    assert all(ours[up_again : SILENT + DAY])
+    series: dict[str, list[float | None]] = {
+        name: [None if SILENT <= minute < up_again else value for minute, value in enumerate(values)]
+        for name, values in scraped(events, minutes).items()
+    }
+    same = [*range(DAY + 1, SILENT), *range(up_again + 1, SILENT + DAY - 1), *range(up_again + DAY, minutes)]
+    agree(tmp_path, series, {STUDIO_DOWN: {minute: ours[minute] for minute in same}})
+
+
+@pytest.fixture
+def monitoring(tmp_path: Path) -> Iterator[Monitoring]:
+    """A studio's own, with a day of answers and heartbeats on record."""
+    database = Database(sqlite_url(tmp_path / "cinegen.db"))
+    events = SqlEvents(database)
+    events.add(*RECORDED)
+    now = at(DAY)
+    yield Monitoring(events, SqlRollups(database, events), now=lambda: now, secret="s", studio="a")
+    database.close()
+
+
+RECORDED: list[Heard] = [
+    *answers(1, 90),
+    *answers(90, 125, **FAILING),
+    *answers(125, 140, engines=[], quality=None, score=None),
+    *answers(140, 150, kept=True),
+    *answers(150, 160, emergency=True),
+    *answers(160, 170, series="staging"),
+    *beats(0, 60),
+    *beats(60, 90, answered=False),
+]
+
+
+def test_the_figures_are_read_by_an_independent_reader_and_are_those_of_the_events(
+    monitoring: Monitoring,
+) -> None:
+    counted = [
+        event
+        for event in RECORDED
+        if isinstance(event, GenerationEvent)
+        and event.series == "live"
+        and not event.kept
+        and not event.emergency
+    ]
+    heartbeats = [event for event in RECORDED if isinstance(event, HeartbeatEvent)]
+    qualities = [event.quality for event in counted if event.quality is not None]
+    shown = samples(monitoring.prometheus())
+    assert set(counters()) <= shown.keys()
+    assert shown == pytest.approx(
+        {
+            "cinegen_quality_sum": fsum(qualities),
+            "cinegen_quality_count": len(qualities),
+            "cinegen_engines_delivered_total": sum(
+                run.delivered for event in counted for run in event.engines
+            ),
+            "cinegen_engines_active_total": sum(len(event.engines) for event in counted),
+            "cinegen_engines_requests_total": sum(bool(event.engines) for event in counted),
+            "cinegen_generation_seconds_sum": fsum(event.seconds for event in counted),
+            "cinegen_generation_seconds_count": len(counted),
+            "cinegen_errors_total": sum(event.error for event in counted),
+            "cinegen_fallbacks_total": sum(event.fallback for event in counted),
+            "cinegen_requests_total": len(counted),
+            "cinegen_up_seconds_total": sum(beat.up for beat in heartbeats),
+            "cinegen_watched_seconds_total": sum(beat.watched for beat in heartbeats),
+        }
+    )
+
+
+def test_prometheus_has_nothing_to_say_against_the_figures(monitoring: Monitoring) -> None:
+    assert promtool("check", "metrics", text=monitoring.prometheus()) == ""

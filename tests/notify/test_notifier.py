@@ -170,6 +170,17 @@ async def test_a_receiver_that_is_away_is_asked_seldom_however_much_waits(
     assert len(set(receiver.ids)) == len(receiver.ids) == 30
 
 
+async def test_a_receiver_that_is_back_is_as_good_as_new(room: Room, receiver: Receiver) -> None:
+    receiver.answers = [503] * 8
+    room.add(a_step("a"))
+    await delivered(room)
+    room.add(a_step("b", rule="time_critical"))
+    receiver.answers = [503]
+    assert await room.notifier.deliver_due() == 0
+    room.clock.pass_(seconds=8)
+    assert await room.notifier.deliver_due() == 1
+
+
 async def test_one_notice_that_is_never_taken_does_not_hold_up_the_others(
     room: Room, receiver: Receiver
 ) -> None:

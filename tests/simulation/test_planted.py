@@ -69,6 +69,15 @@ class Weeks:
         return [one.rule for one in self.alerts() if begin <= one.fired <= end]
 
 
+def agree(weeks: Weeks) -> None:
+    """The studio's alerts and those worked out from the raw events are the same, to the instant."""
+    told = oracle.alerts(weeks.requests, weeks.beats, passed(weeks.end, START))
+    assert [one.rule for one in weeks.alerts()] == [one.rule for one in told]
+    for ours, theirs in zip(weeks.alerts(), told, strict=True):
+        assert ours.fired == pytest.approx(theirs.fired, abs=1e-6), theirs
+        assert ours.resolved == pytest.approx(theirs.resolved, abs=1e-6), theirs
+
+
 @pytest.fixture(scope="module")
 def weeks(pool: Pool, declared: Declared) -> Weeks:
     made = simulate(
@@ -102,11 +111,7 @@ def test_no_alert_fires_that_should_not(weeks: Weeks) -> None:
 
 
 def test_each_fires_and_is_resolved_at_the_instant_that_the_raw_events_say(weeks: Weeks) -> None:
-    told = oracle.alerts(weeks.requests, weeks.beats, passed(weeks.end, START))
-    assert [one.rule for one in weeks.alerts()] == [one.rule for one in told]
-    for ours, theirs in zip(weeks.alerts(), told, strict=True):
-        assert ours.fired == pytest.approx(theirs.fired, abs=1e-6), theirs
-        assert ours.resolved == pytest.approx(theirs.resolved, abs=1e-6), theirs
+    agree(weeks)
 
 
 def test_mean_time_to_resolve_is_what_the_raw_events_say(weeks: Weeks) -> None:
@@ -116,6 +121,25 @@ def test_mean_time_to_resolve_is_what_the_raw_events_say(weeks: Weeks) -> None:
 
 def test_the_log_is_in_the_order_of_time(weeks: Weeks) -> None:
     assert weeks.in_order
+
+
+def test_what_is_broken_from_the_first_request_on_fires_when_its_window_is_full(
+    pool: Pool, declared: Declared
+) -> None:
+    planted = [parse_incident(f"{kind}@0h+2h") for kind in ("engine-failure", "slow-model", "quality-drop")]
+    made = simulate(
+        pool, start=START, days=0.25, rate=RATE, seed=5, incidents=planted, declared=declared, readers=False
+    )
+    found = Weeks(end=made.end)
+    found.take(made)
+    first = {one.rule: one.fired for one in reversed(found.alerts())}
+    assert set(first) == set(CONTRACT) - {"uptime_critical"}
+    for rule, fired in first.items():
+        begin = found.requests[0].at
+        assert (
+            begin + WINDOWS[rule].total_seconds() <= fired <= begin + (WINDOWS[rule] + TICK).total_seconds()
+        )
+    agree(found)
 
 
 def test_an_incident_too_short_for_its_windows_is_not_counted_on(pool: Pool, declared: Declared) -> None:

@@ -14,11 +14,13 @@ from sqlalchemy import event, text
 from cinegen_core.store import (
     EpisodeStore,
     FolderStore,
+    LeftOutError,
     MemoryStore,
     Record,
     Season,
     SqlStore,
     StoreError,
+    Summary,
     bring_in,
 )
 from cinegen_core.store.sql import Database, sqlite_url
@@ -97,6 +99,7 @@ class TestEveryStore:
         assert store.record(id, id) is None
         assert store.record(SEASON.id, id) is None
         assert store.records(id) == ()
+        assert store.summaries(id) == ()
         assert store.record_ids(id) == frozenset()
 
     def test_a_new_store_is_empty_and_stays_so_when_it_is_asked_whether_it_could_keep_something(
@@ -105,6 +108,25 @@ class TestEveryStore:
         store.check()
         store.check()
         assert store.seasons() == ()
+
+    def test_a_list_of_episodes_has_what_lists_show_in_their_order(self, store: EpisodeStore) -> None:
+        store.add_season(SEASON, a_bible())
+        second = a_record("a", 2).model_copy(
+            update={"parent": "b" * 16, "choice": "c", "direction": "More rain.", "who": "Ada", "seed": 7}
+        )
+        revised = a_record("c").model_copy(update={"revises": "b" * 16, "revision": "scene 2 anew"})
+        for record in (second, a_record("b"), revised):
+            store.save(record)
+        found = store.summaries(SEASON.id)
+        assert [one.id for one in found] == [record.id for record in store.records(SEASON.id)]
+        for one in found:
+            kept = store.record(SEASON.id, one.id)
+            assert kept is not None
+            common = set(Summary.model_fields) & set(Record.model_fields)
+            assert one.model_dump(include=common) == kept.model_dump(include=common)
+            answer = kept.generation
+            shown = (one.number, one.title, one.tier, one.writer)
+            assert shown == (kept.number, answer.episode.title, answer.tier, answer.writer)
 
     def test_an_episode_is_its_seasons_only(self, store: EpisodeStore) -> None:
         for season in (SEASON, LATER):
@@ -212,8 +234,9 @@ def test_a_damaged_row_is_named_with_the_way_out(database_url: str, damage: str)
         episode = rf"is damaged: {'a' * 16} in its table episodes .*from a backup, or delete that row"
         with pytest.raises(StoreError, match=episode):
             store.record(SEASON.id, "a" * 16)
-        with pytest.raises(StoreError, match=episode):
-            store.records(SEASON.id)
+        for listed in (store.records, store.summaries):
+            with pytest.raises(StoreError, match=episode):
+                listed(SEASON.id)
         with pytest.raises(StoreError, match=rf"{SEASON.id} in its table seasons .*from a backup"):
             store.bible(SEASON.id)
         assert store.seasons() == (SEASON,)
@@ -407,7 +430,7 @@ def test_what_is_damaged_does_not_keep_the_rest_out_and_is_named(
     seasons = tmp_path / "data" / "seasons"
     (seasons / LATER.id / "bible.json").unlink()
     (seasons / SEASON.id / f"episode-{'a' * 16}.json").write_text("{", encoding="utf-8")
-    with pytest.raises(StoreError) as told:
+    with pytest.raises(LeftOutError) as told:
         bring_in(old, lasting)
     assert "all the rest is there" in str(told.value)
     assert f"{LATER.id}/bible.json is missing" in str(told.value)
