@@ -5,6 +5,8 @@
 # make scorer-report  shows what the scorer keeps of its promises (two minutes; writes benchmarks/SCORER.md)
 # make tiers-report   what the studio adds to its calls to a model (ten minutes; writes benchmarks/TIERS.md)
 # make flags-report   triggers simulated, and the speed of flags (six minutes; writes benchmarks/TRIGGERS.md, FLAGS_SPEED.md)
+# make monitoring-report  what monitoring costs, at 10,000 to 1,000,000 events (ten minutes; writes benchmarks/MONITORING.md)
+# make pool       draws the pool of simulated answers anew (seven minutes; writes cinegen_core/simulation/pool.jsonl.gz)
 # make profiles       measures the embedded writer on the scorer's scale, for cinegen_core/tiers/profiles.toml
 
 PYTHON ?= python3
@@ -13,7 +15,7 @@ BIN := $(VENV)/bin
 PORT ?= 8501
 
 .DEFAULT_GOAL := studio
-.PHONY: studio test check quality scorer-report tiers-report flags-report profiles lint format types pytest clean
+.PHONY: studio test check quality scorer-report tiers-report flags-report monitoring-report pool profiles lint format types pytest clean
 
 studio: $(VENV)/installed
 	$(BIN)/cinegen studio --port $(PORT)
@@ -40,6 +42,13 @@ tiers-report: $(VENV)/installed
 flags-report: $(VENV)/installed
 	$(BIN)/python -m benchmarks.triggers --out benchmarks/TRIGGERS.md --plot docs/triggers.svg
 	$(BIN)/python -m benchmarks.flags_speed --out benchmarks/FLAGS_SPEED.md
+
+# The three sizes take about ten minutes, most of it filling the store with a million events.
+monitoring-report: $(VENV)/installed
+	$(BIN)/python -m benchmarks.monitoring --out benchmarks/MONITORING.md
+
+pool: $(VENV)/installed
+	$(BIN)/cinegen simulate --build-pool
 
 profiles: $(VENV)/installed
 	$(BIN)/python -m benchmarks.profiles

@@ -152,6 +152,7 @@ def _add_figures(app: typer.Typer, at_work: _AtWork) -> None:
 def _add_alerts(app: typer.Typer, at_work: _AtWork) -> None:
     alerts = typer.Typer(help="Alerts: what is open, who has seen it, who is told.", no_args_is_help=True)
     app.add_typer(alerts, name="alerts")
+    _add_trial(alerts, at_work)
 
     @alerts.command(name="list")
     def list_alerts(*, as_json: AsJson = False) -> None:
@@ -237,6 +238,20 @@ def _add_alerts(app: typer.Typer, at_work: _AtWork) -> None:
         except OSError as error:
             _stop(f"--out {out}: the file cannot be written ({error.strerror}).", 2)
         typer.echo(f"{len(RULES)} rules in {out}.", err=True)
+
+
+def _add_trial(alerts: typer.Typer, at_work: _AtWork) -> None:
+    @alerts.command("test")
+    def try_notices() -> None:
+        """Send a trial notice to everybody who is told of alerts; exit code 1 if it did not arrive somewhere."""
+        with at_work() as (studio, _):
+            if studio.notifier is None:
+                _stop("Nobody is told of alerts: set CINEGEN_WEBHOOK_URL or CINEGEN_NOTIFY_URLS.", 1)
+            tried = asyncio.run(studio.notifier.test_notice())
+        for trial in tried:
+            typer.echo(f"{trial.target}: {trial.problem or 'it arrived'}")
+        if any(trial.problem for trial in tried):
+            raise typer.Exit(1)
 
 
 def _add_preflight(

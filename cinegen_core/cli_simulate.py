@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -19,6 +19,7 @@ from cinegen_core.clock import Clock
 from cinegen_core.flags.declared import DeclarationError, load_declared
 from cinegen_core.monitor.alerts import mean_time_to_resolve
 from cinegen_core.monitor.events import AlertEvent, Event
+from cinegen_core.monitor.tally import hour_of
 from cinegen_core.settings import Settings
 from cinegen_core.simulation import (
     KINDS,
@@ -41,9 +42,6 @@ from cinegen_core.store.sql import Database, sqlite_url
 BATCH = 5000
 """Events that are kept together: all of a batch or none."""
 
-START = datetime(2026, 1, 5, tzinfo=UTC)
-"""When a simulation begins unless it is said: a Monday."""
-
 
 def add_simulate(app: typer.Typer, settings: Callable[[], Settings], clock: Clock) -> None:
     """Adds the command `simulate`; `settings` says, when it is run, where flags and store are."""
@@ -58,7 +56,11 @@ def add_simulate(app: typer.Typer, settings: Callable[[], Settings], clock: Cloc
         seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same events.")] = 7,
         start: Annotated[
             datetime | None,
-            typer.Option(help="When it begins, in UTC.", formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M"]),
+            typer.Option(
+                help="When it begins, in UTC; without it, so that it ends with the last whole hour. The same start, seed and rest give the "
+                "same events, which are kept once.",
+                formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M"],
+            ),
         ] = None,
         incident: Annotated[
             list[str] | None,
@@ -90,7 +92,9 @@ def add_simulate(app: typer.Typer, settings: Callable[[], Settings], clock: Cloc
         try:
             made = simulate(
                 shipped_pool(),
-                start=START if start is None else start.replace(tzinfo=UTC),
+                start=hour_of(clock.now()) - timedelta(days=days)
+                if start is None
+                else start.replace(tzinfo=UTC),
                 days=days,
                 rate=rate,
                 seed=seed,

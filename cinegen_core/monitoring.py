@@ -101,11 +101,13 @@ class Monitoring:
         studio: str,
         plain_users: bool = False,
         kept: timedelta | None = None,
+        forget_too: Callable[[datetime], object] = lambda before: None,
     ) -> None:
         """`secret` keys the hash that stands for users; `studio` tells this one from others that share the events. Events are forgotten
-        when they are older than `kept`; their hourly counts stay."""
+        when they are older than `kept`, with what `forget_too` forgets; their hourly counts stay."""
         self._events, self._rollups, self.now = events, rollups, now
         self._secret, self._studio, self._plain, self._kept = secret.encode(), studio, plain_users, kept
+        self._forget_too = forget_too
         self._lock = threading.RLock()
         self._last = 0
         self._alerts: State = alarm.fresh()
@@ -221,6 +223,7 @@ class Monitoring:
         now = self.now()
         if self._kept is not None and (self._forgotten is None or now - self._forgotten >= HOUR):
             self._events.forget(now - self._kept)
+            self._forget_too(now - self._kept)
             self._forgotten = now
 
     def _catch_up(self, own: set[str] | None = None) -> None:

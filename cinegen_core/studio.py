@@ -28,12 +28,15 @@ from cinegen_core.jobs import Job, JobView
 from cinegen_core.monitor import Emergency, EmergencyState, Health, Sample, health_of, sample_of
 from cinegen_core.monitor.events import Series, generation_event
 from cinegen_core.monitoring import Monitoring
+from cinegen_core.notify import Notifier, channels_from
 from cinegen_core.revising import RevisionError, Workshop, rewrite_scene
 from cinegen_core.settings import Settings
 from cinegen_core.steering import RecordedOutcomes, Steering
 from cinegen_core.steering import sample_of as outcome_of
 from cinegen_core.store import EpisodeStore, FolderStore, Record, Season, StoreError
 from cinegen_core.store.comparisons import MemoryComparisons, SqlComparisons
+from cinegen_core.store.deliveries import SqlDeliveries
+from cinegen_core.store.episodes import LeftOutError
 from cinegen_core.store.events import SqlEvents
 from cinegen_core.store.folder import bring_in
 from cinegen_core.store.results import NoResults, ResultCache, Results
@@ -58,6 +61,9 @@ WATCHED_EVERY = 0.25
 
 HEARTBEAT = 60.0
 """Seconds between two heartbeats."""
+
+TOLD_EVERY = 5.0
+"""Seconds between two looks at whether somebody is to be notified of something."""
 
 PROBE_LOOK = 1.0
 """Seconds between two looks at whether a probe is due."""
@@ -108,6 +114,8 @@ class Studio:
         judge: Judge = judge,
         steering: Steering | None = None,
         monitoring: Monitoring | None = None,
+        notifier: Notifier | None = None,
+        deliveries: SqlDeliveries | None = None,
         warn: Callable[[str], None] | None = None,
         probes: bool = True,
     ) -> None:
@@ -120,7 +128,11 @@ class Studio:
         self._judge = judge
         self.steering = steering
         self.monitoring = monitoring
+        self.notifier = notifier
+        self.deliveries = deliveries
         self._heart: Job | None = None
+        self._messenger: Job | None = None
+        self._warn = warn or logging.getLogger(__name__).warning
         self._fixed_writers = writers
         self._embedded = EmbeddedWriter()
         self._template = TemplateWriter()
@@ -129,7 +141,7 @@ class Studio:
             if settings.providers
             else None
         )
-        self._results = results or _results(settings, warn or logging.getLogger(__name__).warning)
+        self._results = results or _results(settings, self._warn)
         self._jobs: dict[str, Job] = {}
         self._comparing: dict[str, ComparisonJob] = {}
         self._lock = threading.Lock()
@@ -342,7 +354,7 @@ class Studio:
             "writers": {tier: [writer.name, writer.profile] for tier, writer in writers.items()},
             "providers": providers,
             "engines": [engine.name for engine in self.engines],
-            "code": _code(),
+            "code": code(),
         }
         text = json.dumps(parts, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
         return hashlib.sha256(text.encode("utf-8")).hexdigest()
@@ -677,6 +689,20 @@ class Studio:
 
         self._heart = Job(id="heart", season="", number=0, parent=None, work=work)
         self._heart.start()
+        notifier = self.notifier
+        if notifier is None:
+            return
+
+        async def tell(on_update: OnUpdate) -> None:
+            while True:
+                try:
+                    await notifier.tick()
+                except StoreError as error:
+                    self._warn(f"Notices of alerts cannot be read or kept: {error}")
+                await asyncio.sleep(TOLD_EVERY)
+
+        self._messenger = Job(id="messenger", season="", number=0, parent=None, work=tell)
+        self._messenger.start()
 
     def trouble(self) -> str:
         """Why this studio could keep nothing at the moment; empty if it could."""
@@ -690,7 +716,7 @@ class Studio:
         """Stops what is being written, waits for it to stop, and closes what the studio owns."""
         with self._lock:
             jobs: list[Job | ComparisonJob] = [*self._jobs.values(), *self._comparing.values()]
-            jobs += [self._prober] if self._prober is not None else []
+            jobs += [one for one in (self._prober, self._messenger) if one is not None]
         for job in jobs:
             job.cancel()
         for job in jobs:
@@ -737,16 +763,22 @@ def open_studio(settings: Settings, *, clock: Clock | None = None) -> Studio:
     """A studio with everything that its settings name: flags, database, kept answers. Raises as `open_steering` does."""
     clock = clock or SystemClock()
     settings = settings if settings.install_id else settings.with_install_id()
-    database = _database(settings)
+    database = open_database(settings)
     try:
         store = SqlStore(database)
-        bring_in(FolderStore(settings.data_dir), store)
+        try:
+            bring_in(FolderStore(settings.data_dir), store)
+        except LeftOutError as error:
+            logging.getLogger(__name__).warning("%s", error)
         monitoring = open_monitoring(settings, clock, database)
         steering = open_steering(settings, clock, database, monitoring)
+        deliveries = SqlDeliveries(database)
         return Studio(
             settings,
             clock=clock,
             store=store,
+            notifier=open_notifier(settings, clock, database),
+            deliveries=deliveries,
             comparisons=SqlComparisons(database),
             steering=steering,
             monitoring=monitoring,
@@ -756,8 +788,24 @@ def open_studio(settings: Settings, *, clock: Clock | None = None) -> Studio:
         raise
 
 
-def _database(settings: Settings) -> Database:
+def open_database(settings: Settings) -> Database:
+    """The database of an installation. Raises `StoreError`."""
     return Database(settings.database_url or sqlite_url(settings.data_dir / "cinegen.db"))
+
+
+def open_notifier(settings: Settings, clock: Clock, database: Database) -> Notifier | None:
+    """Who is told of alerts, and how; None where nobody is. Raises `SettingsError` for addresses that cannot be used."""
+    channels = channels_from(settings, clock)
+    if not channels:
+        return None
+    return Notifier(
+        SqlEvents(database),
+        SqlDeliveries(database),
+        channels,
+        clock=clock,
+        rng=random.SystemRandom(),
+        studio=settings.install_id[:12] or "studio",
+    )
 
 
 def open_monitoring(settings: Settings, clock: Clock, database: Database) -> Monitoring:
@@ -771,6 +819,7 @@ def open_monitoring(settings: Settings, clock: Clock, database: Database) -> Mon
         studio=settings.install_id[:12] or "studio",
         plain_users=settings.plain_users,
         kept=timedelta(days=settings.retention_days) if settings.retention_days else None,
+        forget_too=SqlDeliveries(database).forget,
     )
 
 
@@ -788,7 +837,7 @@ def open_steering(
         if monitoring is not None:
             monitoring.told("flags_file_broken", words)
 
-    database = database or _database(settings)
+    database = database or open_database(settings)
     try:
         journal = SqlJournal(database)
         flags = Flags(
@@ -826,7 +875,7 @@ def _results(settings: Settings, warn: Callable[[str], None]) -> Results:
 
 
 @lru_cache(maxsize=1)
-def _code() -> str:
+def code() -> str:
     """A digest of the code and content that write and judge: another version of them gives other answers."""
     root = Path(__file__).parent
     digest = hashlib.sha256()

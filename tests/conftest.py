@@ -9,6 +9,9 @@ import pytest
 from cinegen_core.story import StoryBible
 from cinegen_core.story.load import load_bible, load_sample, sample_names
 from cinegen_core.writers.embedded import EmbeddedWriter
+from tests.postgres import database_url, postgres
+
+__all__ = ["database_url", "postgres"]
 
 ANYBODYS_MODEL = ("OPENAI_API_KEY", "OPENAI_BASE_URL", "CINEGEN_MODEL", "CINEGEN_PROVIDERS")
 

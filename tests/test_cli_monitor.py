@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import threading
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -231,3 +233,33 @@ def test_a_store_that_cannot_be_read_is_told_in_words(operator: Operator) -> Non
         said = operator(*command, code=1)
         assert "cinegen.db" in said
         assert "Traceback" not in said
+
+
+def test_a_trial_notice_arrives_where_alerts_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or the command says that nobody is told of alerts at all."""
+    heard: list[bytes] = []
+
+    class Receiver(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            heard.append(self.rfile.read(int(self.headers["Content-Length"])))
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Nothing: the test looks at what was heard."""
+
+    monkeypatch.setenv("CINEGEN_DATA_DIR", str(tmp_path))
+    nobody = CliRunner().invoke(app, ["alerts", "test"])
+    assert nobody.exit_code == 1
+    assert "CINEGEN_WEBHOOK_URL" in nobody.output
+    with ThreadingHTTPServer(("127.0.0.1", 0), Receiver) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("CINEGEN_WEBHOOK_URL", f"http://127.0.0.1:{server.server_port}/hook")
+        monkeypatch.setenv("CINEGEN_WEBHOOK_SECRET", "a long secret for the tests")
+        done = CliRunner().invoke(app, ["alerts", "test"])
+        server.shutdown()
+    assert done.exit_code == 0, done.output
+    assert len(heard) == 1
+    assert b"trial" in heard[0].lower()

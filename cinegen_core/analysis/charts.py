@@ -1,13 +1,15 @@
 """The views of `cinegen_core.analysis.explore` as Altair charts, for pages and notebooks.
 
-They can be read without colour: by place, shape, dash and words. Everything drawn has one accent, legible on light and dark grounds;
-text on axes, grids and grounds are left to the theme that shows them. Each takes only the view it shows, a few hundred rows.
+They can be read without colour: by place, shape, dash and words. Everything drawn has one accent, visible on light and dark grounds;
+words, grids and grounds have the colours of the theme that shows them. Each takes only the view it shows, a few hundred rows.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from math import ceil, floor
 from typing import Any
 
 import altair as alt
@@ -18,7 +20,8 @@ from cinegen_core.analysis.explore import BIN, class_marks
 from cinegen_core.analysis.filters import Filters, Span
 
 ACCENT = "#c0662b"
-"""At 3.6 : 1 or more on the studio's light and dark grounds, and on white and near-black ones."""
+"""At 3.6 : 1 or more on the studio's light and dark grounds, and on white and near-black ones: enough for marks, not for words, which
+therefore all stand in titles and axes."""
 
 BRUSH_QUALITY = "brush_quality"
 BRUSH_TIME = "brush_time"
@@ -26,25 +29,33 @@ BRUSH_TIME = "brush_time"
 MOST_ROWS = 5000
 """Rows that one chart takes."""
 
+MOST_CHANGES = 5
+"""Changes of level that are given by date; all are drawn."""
+
 _ROW = 26
 """Pixels of height for one row of names."""
 
 _TIP = ".2f"
 _WHOLE = ",d"
-_INTERVAL = "interval of the mean, 95 %"
+_BAR = "bar: interval of the mean, 95 %"
 
 
 def distribution_chart(
     view: pd.DataFrame, *, title: str = "Quality of the answers", unit: str = "quality, 0 to 10"
 ) -> alt.LayerChart:
-    """Bars of `distribution` with the marks of the quality classes. What is brushed is `BRUSH_QUALITY`."""
+    """Bars of `distribution`, and where the quality classes begin. What is brushed is `BRUSH_QUALITY`."""
     _few_enough(view)
     brush = alt.selection_interval(name=BRUSH_QUALITY, encodings=["x"])
+    count = int(view["count"].sum())
+    if not count:
+        return _nothing(title, brush)
     bars = (
         alt.Chart(view)
         .mark_bar(color=ACCENT)
         .encode(
-            x=alt.X("low:Q", bin="binned", title=unit, scale=alt.Scale(domain=[0, 10])),
+            x=alt.X(
+                "low:Q", bin="binned", title=f"{unit}; {count:,d} answers", scale=alt.Scale(domain=[0, 10])
+            ),
             x2="high:Q",
             y=alt.Y("count:Q", title="answers", axis=alt.Axis(tickMinStep=1, format=_WHOLE)),
             opacity=alt.condition(brush, alt.value(0.9), alt.value(0.35)),
@@ -58,97 +69,92 @@ def distribution_chart(
         )
         .add_params(brush)
     )
-    marks = alt.Chart(class_marks())
-    lines = marks.mark_rule(color=ACCENT, strokeDash=[2, 4]).encode(x="at:Q")
-    names = marks.mark_text(color=ACCENT, angle=270, align="right", baseline="top", dx=-3, dy=3).encode(
-        x="at:Q", y=alt.value(0), text="class:N"
+    marks = class_marks()
+    names = {f"{at:g}": word for at, word in zip(marks["at"], marks["class"], strict=True)}
+    above = alt.Axis(
+        orient="top",
+        values=marks["at"].tolist(),
+        labelExpr=f"({json.dumps(names)})[datum.value]",
+        labelAngle=-30,
+        labelAlign="left",
+        labelOverlap=False,
+        grid=False,
+        title=None,
     )
-    return alt.layer(bars, lines, names).properties(title=_headed(title, view, int(view["count"].sum())))
+    lines = alt.Chart(marks).mark_rule(color=ACCENT, strokeDash=[2, 4]).encode(x=alt.X("at:Q", axis=above))
+    chart = _layered(bars, lines).properties(title=_headed(title))
+    chart.resolve = alt.Resolve(axis=alt.AxisResolveMap(x="independent"))
+    return chart
 
 
 def trend_chart(
     view: pd.DataFrame, *, title: str = "Quality over time", unit: str = "mean quality, 0 to 10"
 ) -> alt.LayerChart:
-    """The means of `trend` as points on a line, their intervals as a band, the levels between changes as dashed lines, and changes
-    as rules with the date. What is brushed is `BRUSH_TIME`."""
+    """The means of `trend` as points on a line, their intervals as a band, the levels between changes as dashed lines, and changes as
+    rules. What is brushed is `BRUSH_TIME`."""
     _few_enough(view)
     brush = alt.selection_interval(name=BRUSH_TIME, encodings=["x"])
-    shown = _floats(view).assign(
-        where=[_dated(at, step) for at, step in zip(view["at"], view["step"], strict=True)]
+    if view.empty:
+        return _nothing(title, brush)
+    step = str(view["step"].iloc[0])
+    shown = view.assign(where=[_dated(at, step) for at in view["at"]])
+    changes = shown.loc[shown["change"], "where"].tolist()
+    below = [
+        f"when (UTC), by the {step}; {int(view['count'].sum()):,d} answers",
+        "band: interval of the mean, 95 %; dashed: the level between changes",
+        _changes(changes),
+    ]
+    x = alt.X("at:T", title=below, scale=alt.Scale(type="utc"))
+    scale = alt.Scale(domain=_whole_points(view[["low", "high", "mean"]]), clamp=True)
+    base = alt.Chart(shown).encode(x=x)
+    band = base.mark_area(color=ACCENT, opacity=0.18).encode(
+        y=alt.Y("low:Q", title=unit, scale=scale), y2="high:Q"
     )
-    x = alt.X("at:T", title="when (UTC)", scale=alt.Scale(type="utc"))
-    y = alt.Y("mean:Q", title=unit, scale=alt.Scale(zero=False))
-    base = alt.Chart(shown)
-    band = base.mark_area(color=ACCENT, opacity=0.18).encode(x=x, y=alt.Y("low:Q", title=unit), y2="high:Q")
-    line = base.mark_line(color=ACCENT, strokeWidth=1).encode(x=x, y=y)
+    line = base.mark_line(color=ACCENT, strokeWidth=1).encode(y=alt.Y("mean:Q", title=unit, scale=scale))
     levels = base.mark_line(color=ACCENT, strokeDash=[6, 4], strokeWidth=2, interpolate="step-after").encode(
-        x=x, y=alt.Y("level:Q", title=unit, scale=alt.Scale(zero=False))
+        y=alt.Y("level:Q", title=unit, scale=scale)
     )
     points = (
         base.mark_point(color=ACCENT, filled=True, size=40)
         .encode(
-            x=x,
-            y=y,
+            y=alt.Y("mean:Q", title=unit, scale=scale),
             opacity=alt.condition(brush, alt.value(1.0), alt.value(0.35)),
-            tooltip=[
-                alt.Tooltip("where:N", title="when"),
-                alt.Tooltip("mean:Q", title="mean", format=_TIP),
-                alt.Tooltip("low:Q", title="low", format=_TIP),
-                alt.Tooltip("high:Q", title="high", format=_TIP),
-                alt.Tooltip("count:Q", title="answers", format=_WHOLE),
-            ],
+            tooltip=[alt.Tooltip("where:N", title="when"), *_tips("answers")],
         )
         .add_params(brush)
     )
-    changes = alt.Chart(shown[shown["change"]])
-    rules = changes.mark_rule(color=ACCENT, strokeDash=[2, 4]).encode(x=x)
-    told = (
-        changes.mark_text(color=ACCENT, angle=270, align="right", baseline="top", dx=-3, dy=3)
-        .encode(x=x, y=alt.value(0), text="told:N")
-        .transform_calculate(told="'another level from ' + datum.where")
+    rules = (
+        alt.Chart(shown)
+        .transform_filter("datum.change")
+        .mark_rule(color=ACCENT, strokeDash=[2, 4])
+        .encode(x=x)
     )
-    step = str(view["step"].iloc[0]) if len(view) else ""
-    below = f"by the {step}; band: {_INTERVAL}; dashed: level between changes" if step else ""
-    return alt.layer(band, line, levels, rules, told, points).properties(
-        title=_headed(title, view, int(view["count"].sum()), below)
-    )
+    return _layered(band, line, levels, rules, points).properties(title=_headed(title))
 
 
 def means_chart(
     view: pd.DataFrame, *, title: str, unit: str = "mean quality, 0 to 10", name: str = "name"
 ) -> alt.LayerChart:
     """Means with their intervals, one row a group in the order of the view: for `by_dimension` (with `name="label"`), `by_genre`, `by_tier`,
-    `by_writer` and `by_title`. Each says its mean and how many answers it is of."""
+    `by_writer` and `by_title`. Each row says its mean and how many answers it is of."""
     _few_enough(view)
-    shown = _floats(view).assign(
-        told=[
-            "no data" if pd.isna(mean) else f"{mean:.2f}  ({count:,d})"
-            for mean, count in zip(view["mean"], view["count"], strict=True)
-        ]
-    )
-    base = alt.Chart(shown).encode(y=_rows(shown, name))
-    x = alt.X("mean:Q", title=unit, scale=alt.Scale(domain=[0, 10]))
-    tips = [
-        alt.Tooltip(f"{name}:N", title="of"),
-        alt.Tooltip("mean:Q", title="mean", format=_TIP),
-        alt.Tooltip("low:Q", title="low", format=_TIP),
-        alt.Tooltip("high:Q", title="high", format=_TIP),
-        alt.Tooltip("count:Q", title="answers with a score", format=_WHOLE),
+    if not view["count"].sum():
+        return _nothing(title)
+    told = [
+        f"{name}: no data" if pd.isna(mean) else f"{name}: {mean:.2f} ({count:,d})"
+        for name, mean, count in zip(view[name], view["mean"], view["count"], strict=True)
     ]
-    spans = base.mark_rule(color=ACCENT, strokeWidth=2).encode(x=alt.X("low:Q", title=unit), x2="high:Q")
-    dots = base.mark_point(color=ACCENT, filled=True, size=60, shape="diamond").encode(x=x, tooltip=tips)
-    words = base.mark_text(color=ACCENT, align="left", baseline="bottom", dx=8, dy=-1).encode(
-        x=x, text="told:N"
+    shown = view.assign(row=pd.Series(told, index=view.index, dtype="str"))
+    scale = alt.Scale(domain=_whole_points(view[["low", "high", "mean"]]), clamp=True)
+    base = alt.Chart(shown).encode(y=_rows(told))
+    spans = base.mark_rule(color=ACCENT, strokeWidth=2).encode(
+        x=alt.X("low:Q", title=[unit, f"{_BAR}; in brackets: answers with a score"], scale=scale), x2="high:Q"
     )
-    nothing = (
-        base.transform_filter("!isValid(datum.mean)")
-        .mark_text(color=ACCENT, align="left", dx=4)
-        .encode(x=alt.value(0), text="told:N")
+    dots = base.mark_point(color=ACCENT, filled=True, size=60, shape="diamond").encode(
+        x=alt.X("mean:Q", scale=scale),
+        tooltip=[alt.Tooltip(f"{name}:N", title="of"), *_tips("answers with a score")],
     )
-    return alt.layer(spans, dots, words, nothing).properties(
-        title=_headed(title, view, None, f"bar: {_INTERVAL}; in brackets: answers with a score"),
-        height=alt.Step(_ROW),
-    )
+    return _layered(spans, dots).properties(title=_headed(title), height=alt.Step(_ROW))
 
 
 def engines_chart(
@@ -172,41 +178,46 @@ def _pairs(
     view: pd.DataFrame, one: tuple[str, str], other: tuple[str, str], *, title: str, unit: str
 ) -> alt.LayerChart:
     _few_enough(view)
+    if not view[[one[0], other[0]]].notna().any(axis=None):
+        return _nothing(title)
     told = [
-        "too few of one kind to compare" if pd.isna(value) else f"{value:+.2f} ({low:+.2f} to {high:+.2f})"
-        for value, low, high in zip(view["difference"], view["low"], view["high"], strict=True)
+        f"{name}: too few to compare"
+        if pd.isna(value)
+        else f"{name}: {value:+.2f} ({low:+.2f} to {high:+.2f})"
+        for name, value, low, high in zip(
+            view["name"], view["difference"], view["low"], view["high"], strict=True
+        )
     ]
     wide = pd.DataFrame(
-        {
-            "name": view["name"],
-            "told": pd.Series(told, index=view.index, dtype="str"),
-            "one": view[one[0]],
-            "other": view[other[0]],
-        }
+        {"row": pd.Series(told, dtype="str"), "one": view[one[0]].array, "other": view[other[0]].array}
     )
     long = pd.concat(
         [
-            wide[["name", "told"]].assign(mean=wide[column], which=word)
+            wide[["row"]].assign(mean=wide[column], which=word)
             for column, word in (("one", one[1]), ("other", other[1]))
         ],
         ignore_index=True,
     )
-    order = [one[1], other[1]]
-    y = _rows(wide, "name")
-    x = alt.X("mean:Q", title=unit, scale=alt.Scale(zero=False, padding=20))
+    scale = alt.Scale(domain=_whole_points(wide[["one", "other"]]), clamp=True)
+    below = [unit, f"in words: {one[1]} less {other[1]}, with an interval of 95 %"]
     lines = (
-        alt.Chart(_floats(wide))
+        alt.Chart(wide)
         .mark_rule(color=ACCENT, opacity=0.5)
-        .encode(y=y, x=alt.X("one:Q", title=unit), x2="other:Q")
+        .encode(y=_rows(told), x=alt.X("one:Q", title=below, scale=scale), x2="other:Q")
     )
+    order = [one[1], other[1]]
     marks = (
-        alt.Chart(_floats(long))
+        alt.Chart(long)
         .mark_point(color=ACCENT, size=70, strokeWidth=2)
         .encode(
-            y=y,
-            x=x,
+            y=_rows(told),
+            x=alt.X("mean:Q", scale=scale),
             shape=alt.Shape(
-                "which:N", title=None, scale=alt.Scale(domain=order, range=["circle", "square"]), sort=order
+                "which:N",
+                title=None,
+                scale=alt.Scale(domain=order, range=["circle", "square"]),
+                sort=order,
+                legend=alt.Legend(orient="top"),
             ),
             fill=alt.condition(
                 alt.FieldEqualPredicate(field="which", equal=one[1]),
@@ -214,22 +225,13 @@ def _pairs(
                 alt.value("transparent"),
             ),
             tooltip=[
-                alt.Tooltip("name:N", title="of"),
+                alt.Tooltip("row:N", title="difference (95 %)"),
                 alt.Tooltip("which:N", title="where it was"),
                 alt.Tooltip("mean:Q", title="mean", format=_TIP),
-                alt.Tooltip("told:N", title="difference (95 %)"),
             ],
         )
     )
-    words = (
-        alt.Chart(wide[["name", "told"]])
-        .mark_text(color=ACCENT, align="right", baseline="bottom", dx=-2, dy=-2)
-        .encode(y=y, x=alt.value("width"), text="told:N")
-    )
-    return alt.layer(lines, marks, words).properties(
-        title=_headed(title, view, None, f"{one[1]} less {other[1]}, with an interval of 95 %"),
-        height=alt.Step(_ROW + 8),
-    )
+    return _layered(lines, marks).properties(title=_headed(title), height=alt.Step(_ROW))
 
 
 def brushed(filters: Filters, selection: Mapping[str, Any]) -> Filters:
@@ -253,8 +255,11 @@ def _minutes(first: float, last: float) -> dict[str, object]:
         since, until = (datetime.fromtimestamp(at / 1000.0, UTC) for at in (first, last))
     except (ValueError, OverflowError, OSError):
         return {}
-    whole = {"second": 0, "microsecond": 0}
-    return {"since": since.replace(**whole), "until": until.replace(**whole) + timedelta(minutes=1)}
+    minute = timedelta(minutes=1)
+    return {
+        "since": since.replace(second=0, microsecond=0),
+        "until": until.replace(second=0, microsecond=0) + minute,
+    }
 
 
 def _ends(brush: object) -> tuple[float, float] | None:
@@ -267,26 +272,53 @@ def _ends(brush: object) -> tuple[float, float] | None:
     return (float(min(numbers)), float(max(numbers))) if len(numbers) == len(ends) else None
 
 
-def _rows(shown: pd.DataFrame, name: str) -> alt.Y:
-    return alt.Y(f"{name}:N", title=None, sort=shown[name].tolist(), axis=alt.Axis(labelLimit=220))
+def _nothing(title: str, brush: alt.Parameter | None = None) -> alt.LayerChart:
+    """Says that there is no data; with the brush, for pages that ask for it by name."""
+    x = alt.X("at:Q", axis=None, scale=alt.Scale(domain=[0, 1]))
+    mark = alt.Chart(pd.DataFrame({"at": [0.0]})).mark_point(opacity=0).encode(x=x)
+    only = mark if brush is None else mark.add_params(brush)
+    return _layered(only).properties(title=_headed(f"{title}: no data"), height=_ROW)
 
 
-def _headed(title: str, view: pd.DataFrame, count: int | None, below: str = "") -> alt.TitleParams:
-    if view.empty or count == 0:
-        return alt.TitleParams(title, subtitle="no data", anchor="start")
-    words = [*([f"{count:,d} answers"] if count is not None else []), *([below] if below else [])]
-    return alt.TitleParams(title, subtitle="; ".join(words), anchor="start")
+def _rows(told: Sequence[str]) -> alt.Y:
+    return alt.Y("row:N", title=None, sort=list(told), axis=alt.Axis(labelLimit=360, labelOverlap=False))
+
+
+def _headed(title: str) -> alt.TitleParams:
+    return alt.TitleParams(title, anchor="start")
+
+
+def _tips(counted: str) -> list[alt.Tooltip]:
+    return [
+        alt.Tooltip("mean:Q", title="mean", format=_TIP),
+        alt.Tooltip("low:Q", title="low", format=_TIP),
+        alt.Tooltip("high:Q", title="high", format=_TIP),
+        alt.Tooltip("count:Q", title=counted, format=_WHOLE),
+    ]
+
+
+def _changes(dates: Sequence[str]) -> str:
+    if not dates:
+        return "no change of level found"
+    more = len(dates) - MOST_CHANGES
+    listed = ", ".join(dates[:MOST_CHANGES])
+    return f"another level from {listed}" + (f" and {more} more times" if more > 0 else "")
+
+
+def _whole_points(numbers: pd.DataFrame) -> list[float]:
+    """From one whole point to another around all that is shown, so that small differences neither vanish nor look large."""
+    return [
+        float(floor(numbers.min(axis=None))),
+        float(max(ceil(numbers.max(axis=None)), 1 + floor(numbers.min(axis=None)))),
+    ]
 
 
 def _dated(at: pd.Timestamp, step: str) -> str:
     return f"{at:%Y-%m-%d %H:%M}" if step == "hour" else f"{at:%Y-%m-%d}"
 
 
-def _floats(view: pd.DataFrame) -> pd.DataFrame:
-    """Missing numbers as Vega wants them: null."""
-    return view.astype({name: "object" for name in view.columns if view[name].dtype == "float64"}).where(
-        view.notna(), None
-    )
+def _layered(*charts: alt.Chart) -> alt.LayerChart:
+    return alt.LayerChart(layer=list(charts))
 
 
 def _few_enough(view: pd.DataFrame) -> None:

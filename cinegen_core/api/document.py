@@ -25,6 +25,7 @@ from cinegen_core.tiers.model import (
     TierStarted,
 )
 
+_ONE_PART = {"type": "string", "minLength": 1, "pattern": "^[^/]+$"}
 _ALWAYS = (401, 403, 429, 500, 503)
 _OF_BODIES = (400, 413, 415, 422)
 _UPDATES = (TierStarted, PhaseStarted, EngineFinished, CallEnded, TextGrew, AttemptEnded, JobEnd)
@@ -43,9 +44,25 @@ def document_of(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
     ]
     names, definitions = models_json_schema(keys, ref_template="#/components/schemas/{model}")  # type: ignore[arg-type]
 
+    event = {
+        "description": "One of the events that follow each other.",
+        "type": "object",
+        "required": ["event", "data"],
+        "properties": {
+            "id": {"type": "string", "pattern": "^[0-9]+$"},
+            "event": {"enum": ["tier", "phase", "engine", "call", "text", "attempt", "end"]},
+            "data": {
+                "type": "string",
+                "contentMediaType": "application/json",
+                "contentSchema": {"anyOf": [names[kind, "serialization"] for kind in _UPDATES]},
+            },
+        },
+    }
+
     def content(kinds: tuple[type[Noun], ...] | str) -> dict[str, Any]:
         if isinstance(kinds, str):
-            return {kinds: {"schema": {"type": "object" if kinds == "application/json" else "string"}}}
+            plain = {"type": "object" if kinds == "application/json" else "string"}
+            return {kinds: {"schema": event if kinds == "text/event-stream" else plain}}
         schemas = [names[kind, "serialization"] for kind in kinds]
         return {"application/json": {"schema": schemas[0] if len(schemas) == 1 else {"anyOf": schemas}}}
 
@@ -53,7 +70,7 @@ def document_of(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
     paths: dict[str, dict[str, Any]] = {}
     for one in endpoints:
         parameters = [
-            {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+            {"name": name, "in": "path", "required": True, "schema": _ONE_PART}
             for name in re.findall(r"{(\w+)}", one.path)
         ]
         parameters += [

@@ -686,18 +686,3 @@ def silenced(rule: str, at: datetime, silences: Iterable[SilenceEvent]) -> bool:
     said = [silence for silence in silences if silence.rule == rule and silence.at <= at]
     last = max(said, key=lambda silence: (silence.at, silence.id), default=None)
     return last is not None and at < last.until
-
-
-def to_notify(steps: Iterable[AlertEvent], silences: Iterable[SilenceEvent] = ()) -> tuple[AlertEvent, ...]:
-    """The steps to tell people of: what fires, what that fired is resolved, and notices; less what is silenced."""
-    given = tuple(silences)
-    fired: set[str] = set()
-    told: list[AlertEvent] = []
-    for one in steps:
-        if one.state == "firing":
-            fired.add(one.alert)
-        if one.state not in ("firing", "resolved") or one.alert not in fired:
-            continue
-        if not silenced(one.rule, one.at, given):
-            told.append(one)
-    return tuple(told)

@@ -16,9 +16,15 @@ the time that a crash took is added when the studio starts again.
 The mean over a window is the increase of one counter over that of another, so `for` is 0: the window is the `for`. With too few
 requests a rule that fires keeps firing, which `ALERTS`, Prometheus' own record of what fires, tells.
 
-Two things differ from the studio's own alerts. Prometheus extrapolates an increase to the ends of its window, so a window of
-just under or just over the least number of requests may be taken for the other. And it has no alert pending until a first whole
-window is on record: in its first window a breach with enough requests fires at once.
+Played to Prometheus with scrapes on the minute, they fire in the very minutes in which the studio's own alerts do. What can differ:
+
+* In its first window a rule has no alert pending: a breach with enough requests fires at once, while the studio waits for a
+  whole window of it.
+* Scrapes that are not on the minute leave up to a scrape's interval at each end of the window for Prometheus to extrapolate: a
+  window of just under or over the least number of requests may be taken for the other, and an alert may come or go that much later.
+* A mean that is the threshold itself may be taken for either side of it: the studio counts in whole numbers, Prometheus in floats.
+* A studio that crashed shows nobody for how long it is down. The time is added when it starts again: from then on its uptime
+  fires, until a day after the crash, when all of that time leaves the window at once.
 """
 
 from __future__ import annotations

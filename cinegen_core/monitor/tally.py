@@ -105,10 +105,9 @@ class Tally:
         """Raises `ValueError` for what `to_json` did not write."""
         try:
             found = json.loads(text)
-            counts, times = found["counts"], found["times"]
-            if not (isinstance(counts, dict) and isinstance(times, list)):
-                raise ValueError("they are of the wrong shape")
-            return cls(Counter(counts), times)
+            counts: Counter[str] = Counter()
+            counts.update(found["counts"])
+            return cls(counts, list(found["times"]))
         except (KeyError, TypeError) as error:
             raise ValueError(f"these are no counts ({error!r})") from error
 

@@ -7,20 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
-from sqlalchemy import (
-    Column,
-    Connection,
-    Index,
-    Integer,
-    Select,
-    String,
-    Table,
-    Text,
-    delete,
-    func,
-    insert,
-    select,
-)
+from sqlalchemy import Column, Index, Integer, Select, String, Table, Text, delete, func, insert, select
 
 from cinegen_core.monitor.events import Event, Series
 from cinegen_core.store.episodes import StoreError
@@ -39,7 +26,6 @@ EVENTS = Table(
 )
 
 _IDS_AT_ONCE = 500
-_ORDER_LOCK = 0x65766E74
 _EVENT: TypeAdapter[Event] = TypeAdapter(Event)
 
 
@@ -55,7 +41,6 @@ class SqlEvents:
             return
         ids = [event.id for event in events]
         with self._database.writing() as connection:
-            in_order(connection)
             there: set[str] = set()
             for start in range(0, len(ids), _IDS_AT_ONCE):
                 known = select(EVENTS.c.id).where(EVENTS.c.id.in_(ids[start : start + _IDS_AT_ONCE]))
@@ -123,10 +108,3 @@ class SqlEvents:
         """Removes what is older, and says how many there were."""
         with self._database.writing() as connection:
             return int(connection.execute(delete(EVENTS).where(EVENTS.c.at < before)).rowcount)
-
-
-def in_order(connection: Connection) -> None:
-    """Lets one writer of events at a time into the database, so that their numbers grow in the order in which they become visible:
-    who has read up to a number has missed none. (SQLite has one writer anyway.)"""
-    if connection.dialect.name == "postgresql":
-        connection.execute(select(func.pg_advisory_xact_lock(_ORDER_LOCK)))

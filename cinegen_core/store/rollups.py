@@ -10,7 +10,7 @@ from sqlalchemy import Column, Connection, Integer, String, Table, Text, insert,
 from cinegen_core.monitor.events import Event, Series
 from cinegen_core.monitor.tally import Tally, hourly
 from cinegen_core.store.episodes import StoreError
-from cinegen_core.store.events import SqlEvents, in_order
+from cinegen_core.store.events import SqlEvents
 from cinegen_core.store.sql import TABLES, Database, UtcTime
 
 ROLLUPS = Table(
@@ -57,7 +57,6 @@ class SqlRollups:
 
     def _count(self, mark: int, until: int, events: list[Event]) -> None:
         with self._database.writing() as connection:
-            in_order(connection)
             there = connection.scalar(select(ROLLED.c.number))
             if (there or 0) != mark:
                 return  # somebody else has counted them meanwhile

@@ -24,16 +24,9 @@ from cinegen_core.monitor.alerts import (
     notices,
     replay,
     step,
-    to_notify,
     views,
 )
-from cinegen_core.monitor.events import (
-    AlertEvent,
-    FeedbackEvent,
-    GenerationEvent,
-    HeartbeatEvent,
-    SilenceEvent,
-)
+from cinegen_core.monitor.events import AlertEvent, FeedbackEvent, GenerationEvent, HeartbeatEvent
 
 START = datetime(2026, 1, 5, 10, 0, tzinfo=UTC)
 BY_KEY = {rule.key: rule for rule in RULES}
@@ -210,7 +203,6 @@ def test_a_breach_is_pending_until_there_is_a_whole_window_of_it() -> None:
 def test_a_breach_that_ends_before_its_time_never_fires() -> None:
     steps = steps_of([*requests(0, 12, quality=6.0), *requests(12, 60, quality=9.5)])
     assert [state for state, _ in told(steps, "quality_critical")] == ["pending", "resolved"]
-    assert to_notify(one for one in steps if one.rule == "quality_critical") == ()
 
 
 def test_after_a_long_silence_a_window_fills_anew() -> None:
@@ -356,7 +348,6 @@ def test_without_a_cause_in_sight_the_alert_says_so() -> None:
 def test_notices_are_told_at_once_and_are_no_open_alerts() -> None:
     advanced = info("rollout_advanced", "comprehensive_engines is at 50 %", at=at(3))
     assert (advanced.severity, advanced.state, advanced.at) == ("info", "firing", at(3))
-    assert to_notify([advanced]) == (advanced,)
     assert views([advanced]) == ()
     assert notices([advanced], since=at(0)) == (advanced,)
     assert notices([advanced], since=at(4)) == ()
@@ -375,7 +366,6 @@ def test_an_open_alert_shows_what_was_measured_and_who_has_seen_it() -> None:
     seen = acknowledged(view, "Ada", at=at(41))
     (again,) = views([*steps, seen])
     assert again == view.model_copy(update={"acknowledged_by": "Ada"})
-    assert to_notify([seen]) == ()
 
 
 def test_who_has_seen_a_pending_alert_has_seen_it_when_it_fires() -> None:
@@ -391,15 +381,6 @@ def test_who_has_seen_a_pending_alert_has_seen_it_when_it_fires() -> None:
 def test_critical_alerts_are_shown_first() -> None:
     shown = views(steps_of(requests(0, 70, quality=5.0, seconds=50.0)))
     assert [one.rule for one in shown] == ["quality_critical", "time_warning", "quality_warning"]
-
-
-def test_a_silenced_rule_tells_nobody_until_its_time_is_up() -> None:
-    steps = steps_of([*requests(0, 120), *requests(120, 150, quality=5.0), *requests(150, 300)])
-    silence = SilenceEvent(id="s", at=at(0), rule="quality_critical", until=at(140), by="Ada", why="a trial")
-    heard = [one for one in to_notify(steps, [silence]) if one.rule == "quality_critical"]
-    assert [one.state for one in to_notify(steps) if one.rule == "quality_critical"] == ["firing", "resolved"]
-    assert [one.state for one in heard] == ["resolved"]
-    assert any(one.rule == "quality_warning" for one in to_notify(steps, [silence]))
 
 
 heard_events = st.lists(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from math import fsum
 from pathlib import Path
@@ -136,7 +136,9 @@ def samples(text: str) -> dict[str, float]:
     return found
 
 
-def agree(folder: Path, series: dict[str, list[float | None]], expected: dict[str, dict[int, bool]]) -> None:
+def agree(
+    folder: Path, series: Mapping[str, Sequence[float | None]], expected: dict[str, dict[int, bool]]
+) -> None:
     """Has promtool play the series, and say whether each rule fires in the minutes in which it is expected to, and in no other."""
     (folder / "rules.yaml").write_text(export(), encoding="utf-8")
     rules = {rule["labels"]["rule"]: rule for rule in yaml.safe_load(export())["groups"][0]["rules"]}
@@ -190,7 +192,7 @@ def test_prometheus_fires_in_the_same_minutes_as_the_studio(name: str, tmp_path:
         for rule in RULES
         if rule.key != STUDIO_DOWN
     }
-    agree(tmp_path, dict(scraped(events, minutes)), expected)
+    agree(tmp_path, scraped(events, minutes), expected)
 
 
 def test_the_streams_make_every_rule_on_requests_fire_and_resolve() -> None:
@@ -233,7 +235,7 @@ def test_prometheus_tells_of_a_studio_that_does_not_answer_in_the_same_minutes(t
         if ours[minute - 1] == ours[minute] == ours[minute + 1]
     }
     assert len(expected) >= minutes - DAY - 8
-    agree(tmp_path, dict(scraped(events, minutes)), {STUDIO_DOWN: expected})
+    agree(tmp_path, scraped(events, minutes), {STUDIO_DOWN: expected})
 
 
 def test_prometheus_tells_of_a_crash_from_the_next_start_until_a_day_after_the_crash(tmp_path: Path) -> None:

@@ -21,9 +21,6 @@ from cinegen_core.store.events import SqlEvents
 from cinegen_core.store.rollups import ROLLUPS, SqlRollups
 from cinegen_core.store.sql import Database, sqlite_url
 from tests.monitor.test_metrics import beat, episode, feedback, some_beats
-from tests.postgres import database_url, postgres
-
-__all__ = ["database_url", "postgres"]
 
 NOW = datetime(2026, 11, 20, 12, 34, 56, tzinfo=UTC)
 

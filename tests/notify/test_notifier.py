@@ -12,7 +12,7 @@ from sqlalchemy import text
 
 from cinegen_core.monitor.alerts import info
 from cinegen_core.notify import Apprise, Notifier
-from cinegen_core.notify.notifier import KEPT, LEASE, LONGEST_WAIT
+from cinegen_core.notify.notifier import KEPT, LEASE, LONGEST_WAIT, TRIES
 from cinegen_core.store import StoreError
 from cinegen_core.store.events import SqlEvents
 from cinegen_core.store.sql import Database
@@ -284,6 +284,18 @@ async def test_a_studio_that_is_killed_while_it_sends_leaves_it_to_the_next(
     room.clock.pass_(seconds=LEASE.total_seconds())
     assert await room.notifier.deliver_due() == 1
     assert receiver.ids == ["a-firing"]
+
+
+async def test_a_notice_that_ends_every_studio_is_given_up(room: Room, receiver: Receiver) -> None:
+    room.add(a_step("a"))
+    for _ in range(TRIES):
+        assert room.deliveries.claim(room.notifier.targets[0], now=room.clock.now(), lease=LEASE)
+        room.clock.pass_(seconds=LEASE.total_seconds())
+    assert await room.notifier.deliver_due() == 0
+    (given_up,) = room.deliveries.recent()
+    assert given_up.state == "given_up"
+    assert "nobody knows whether it arrived" in given_up.problem
+    assert receiver.calls == 0
 
 
 async def test_several_studios_on_one_database_send_each_notice_once(

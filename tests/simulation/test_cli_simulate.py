@@ -53,7 +53,9 @@ def test_the_same_twice_adds_nothing(terminal: Terminal) -> None:
 
 
 def test_it_says_what_was_planted_and_what_came_of_it(terminal: Terminal) -> None:
-    said = terminal("--incident", "crash@10h+30m", "--incident", "bad-rollout@2h+4h", "--rate", "100")
+    said = terminal(
+        "--start", "2026-01-05", "--incident", "crash@10h+30m", "--incident", "bad-rollout@2h+4h", "--rate", "100",
+    )  # fmt: skip
     assert "crash, 2026-01-05 10:00 to 2026-01-05 10:30" in said
     assert "uptime_critical must fire: after 15 min" in said
     assert "rolled back by its triggers" in said
