@@ -45,10 +45,10 @@ def terminal(tmp_path: Path) -> Terminal:
 
 
 def test_the_same_twice_adds_nothing(terminal: Terminal) -> None:
-    said = terminal("--incident", "crash@10h+30m")
+    said = terminal("--start", "2026-01-05", "--incident", "crash@10h+30m")
     kept = terminal.events()
     assert f"{len(kept)} are new" in said
-    assert "0 are new" in terminal("--incident", "crash@10h+30m")
+    assert "0 are new" in terminal("--start", "2026-01-05", "--incident", "crash@10h+30m")
     assert terminal.events() == kept
 
 
