@@ -18,11 +18,11 @@ if __name__ == "__main__":
 else:
     from starlette.routing import Mount, Route
 
-    from pages.shared import TheApi
+    from pages.shared import TheApi, closing
 
     # A mount takes only what follows its slash; /api itself would be answered with a page.
     routes = [
         *(Route(path, TheApi()) for path in ("/api", "/metrics", "/healthz")),
         Mount("/api", app=TheApi()),
     ]
-    app = st.App(__file__, routes=routes)
+    app = st.App(__file__, routes=routes, lifespan=closing)

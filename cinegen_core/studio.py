@@ -513,7 +513,7 @@ class Studio:
         self,
         request: EpisodeRequest,
         *,
-        season: str,
+        season: str | None,
         parent: str | None = None,
         who: str = "",
         policy: Policy | None = None,
@@ -521,10 +521,12 @@ class Studio:
     ) -> str:
         """Begins to write in the background; the id is that of the job, and later of the kept record.
 
+        Without a `season` it is written in one of its own, which is opened once there is room for it; the job tells which.
         Raises `StudioBusyError` where too much is going on already.
         """
         self._not_too_busy()
         id = self.new_id()
+        kept_in = season if season is not None else self.open_season(request.bible).id
 
         async def work(on_update: OnUpdate) -> None:
             try:
@@ -540,7 +542,7 @@ class Studio:
         async def keep(generation: Generation) -> None:
             record = Record(
                 id=id,
-                season=season,
+                season=kept_in,
                 parent=parent,
                 choice=request.taken.id if request.taken else None,
                 seed=request.seed,
@@ -554,9 +556,8 @@ class Studio:
             await asyncio.to_thread(self.store.save, record)
 
         started = self._clock.monotonic()
-        job = Job(id=id, season=season, number=request.number, parent=parent, work=work)
-        self._jobs[id] = job
-        job.start()
+        job = Job(id=id, season=kept_in, number=request.number, parent=parent, work=work)
+        self._begin(job)
         return id
 
     def _not_too_busy(self) -> None:
@@ -564,6 +565,12 @@ class Studio:
             raise StudioBusyError(
                 f"{self.settings.jobs} episodes are being written at the moment. Wait for one, or stop one."
             )
+
+    def _begin(self, job: Job) -> None:
+        with self._lock:
+            self._not_too_busy()
+            self._jobs[job.id] = job
+            job.start()
 
     def jobs(self) -> tuple[JobView, ...]:
         """What is being written at the moment, the oldest first."""
@@ -613,8 +620,7 @@ class Studio:
             )
 
         job = Job(id=id, season=record.season, number=record.number, parent=record.id, work=work)
-        self._jobs[id] = job
-        job.start()
+        self._begin(job)
         return id
 
     def start_comparison(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
 
 import streamlit as st
 
@@ -19,7 +20,7 @@ from pages.frame import refused, table
 from pages.shared import literal
 
 MARKS: dict[Preferred, str] = {"first": "A", "second": "B", "neither": "Neither"}
-WORDS = {OVERALL: "Overall", **DIMENSION_WORDS}
+WORDS: Mapping[str, str] = {OVERALL: "Overall"} | {str(one): words for one, words in DIMENSION_WORDS.items()}
 
 
 def ballot_for(me: Acting, comparison: Comparison) -> Ballot | None:
@@ -28,7 +29,7 @@ def ballot_for(me: Acting, comparison: Comparison) -> Ballot | None:
     if not me.may(Action.VOTE) or me.studio.monitoring is None:
         return None
     try:
-        return ballot(comparison, random.Random(f"{comparison.id}\0{me.person.id}"))
+        return ballot(comparison, random.Random(f"{comparison.id}\0{me.person.id}"))  # noqa: S311 (a shuffle)
     except BallotError:
         return None
 
@@ -36,9 +37,7 @@ def ballot_for(me: Acting, comparison: Comparison) -> Ballot | None:
 def next_pair(me: Acting, held: Held, comparison: Comparison, paper: Ballot) -> int | None:
     """The place (from 0) of the first pair that the person has not voted on; None where all are done."""
     mine = held.mine(comparison, me.person)
-    return next(
-        (place for place, pair in enumerate(paper.pairs) if (both(pair), OVERALL) not in mine), None
-    )
+    return next((place for place, pair in enumerate(paper.pairs) if (both(pair), OVERALL) not in mine), None)
 
 
 def invite(me: Acting, held: Held, comparison: Comparison, paper: Ballot) -> None:
@@ -144,7 +143,7 @@ def _other(vote: VoteEvent) -> str:
 def why_not_blind(comparison: Comparison) -> str:
     """Why there is no ballot for somebody who may vote; empty where there is one."""
     try:
-        ballot(comparison, random.Random(0))
+        ballot(comparison, random.Random(0))  # noqa: S311 (a shuffle)
     except BallotError as error:
         return literal(str(error))
     return ""

@@ -157,7 +157,7 @@ def _dimensions(comparison: Comparison, found: Overlay) -> None:
 _ALT = "Bars of scores from 0 to 10 for each dimension, one for each way, with the way's number at its end. The table below has them all."
 
 
-def _chart(points: list[dict[str, object]], order: list[str]) -> alt.LayerChart:
+def _chart(points: list[dict[str, object]], order: list[str]) -> alt.LayerChart | alt.FacetChart:
     base = alt.Chart(pd.DataFrame(points)).encode(
         x=alt.X("Score:Q", title="Score (0 to 10)", scale=alt.Scale(domain=[0, 10])),
         y=alt.Y("Dimension:N", sort=order, title="Dimension", axis=alt.Axis(labelLimit=160)),
@@ -176,9 +176,11 @@ def _chart(points: list[dict[str, object]], order: list[str]) -> alt.LayerChart:
 def _side_by_side(comparison: Comparison) -> None:
     written = [place for place, one in enumerate(comparison.generations) if one is not None]
     if len(written) > 2:
+        key = f"beside_{comparison.id}"
+        st.session_state.setdefault(key, _from_address(written))
         chosen = st.multiselect(
-            f"Ways to read side by side, at most {BESIDE}", written, default=_from_address(written),
-            format_func=lambda place: name(comparison, place), max_selections=BESIDE, key=f"beside_{comparison.id}",
+            f"Ways to read side by side, at most {BESIDE}", written, max_selections=BESIDE, key=key,
+            format_func=lambda place: name(comparison, place),
         )  # fmt: skip
         st.query_params["ways"] = ",".join(str(place + 1) for place in chosen)
     else:

@@ -78,7 +78,9 @@ def _element(element: Element) -> str:
     if isinstance(element, Dialogue):
         cue = element.speaker + (f" ({element.extension})" if element.extension is not None else "")
         aside = f'<p class="aside">({escape(element.parenthetical)})</p>' if element.parenthetical else ""
-        return f'<div class="speech"><p class="cue">{escape(cue)}</p>{aside}<p>{escape(element.text)}</p></div>'
+        return (
+            f'<div class="speech"><p class="cue">{escape(cue)}</p>{aside}<p>{escape(element.text)}</p></div>'
+        )
     return f'<p class="cut">{escape(element.text)}</p>'
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import get_args
+from collections.abc import Mapping
+from typing import TypeVar, get_args
 
 import altair as alt
 import pandas as pd
@@ -21,6 +22,7 @@ from pages.shared import literal
 
 BY: dict[By, str] = {"way": "Ways", "tier": "Tiers", "writer": "Writers"}
 SERIES: dict[str, str] = {"own": "This studio's readers", "simulated": "Simulated readers"}
+Choice = TypeVar("Choice", bound=str)
 CHARTED = 20
 """Pairs in the chart at most; the table has all."""
 
@@ -57,13 +59,14 @@ def show_votes(me: Acting, held: Held) -> None:
     st.markdown(literal(left_words(found.left)))
 
 
-def _kept[Choice: str](key: str, label: str, options: dict[Choice, str], default: Choice) -> Choice:
+def _kept(key: str, label: str, options: Mapping[Choice, str], default: Choice) -> Choice:
     """A choice that the address holds."""
     asked = st.query_params.get(key, default)
     now = next((option for option in options if option == asked), default)
+    st.session_state.setdefault(f"votes_{key}", now)
     chosen = st.segmented_control(
-        label, list(options), default=now, required=True, format_func=options.__getitem__, key=f"votes_{key}"
-    )  # fmt: skip
+        label, list(options), required=True, format_func=options.__getitem__, key=f"votes_{key}"
+    )
     picked = chosen if chosen is not None else now
     if picked != asked:
         st.query_params[key] = picked
@@ -72,10 +75,8 @@ def _kept[Choice: str](key: str, label: str, options: dict[Choice, str], default
 
 def _about() -> str:
     asked = st.query_params.get("about", SUBJECTS[0])
-    chosen = st.selectbox(
-        "About", SUBJECTS, index=SUBJECTS.index(asked) if asked in SUBJECTS else 0,
-        format_func=WORDS.__getitem__, key="votes_about", width=320,
-    )  # fmt: skip
+    st.session_state.setdefault("votes_about", asked if asked in SUBJECTS else SUBJECTS[0])
+    chosen = st.selectbox("About", SUBJECTS, format_func=WORDS.__getitem__, key="votes_about", width=320)
     if chosen != asked:
         st.query_params["about"] = chosen
     return chosen
@@ -151,7 +152,7 @@ def outlook_words(pair: PairResult) -> str:
     return "too close to settle by votes" if pair.outlook == "no end in sight" else NO_DATA
 
 
-def _chart(pairs: list[PairResult], by: By) -> alt.LayerChart:
+def _chart(pairs: list[PairResult], by: By) -> alt.LayerChart | alt.FacetChart:
     points = pd.DataFrame(
         [
             {
@@ -202,7 +203,9 @@ def _readers(me: Acting, pairs: list[PairResult], by: By) -> None:
 
 def left_words(left: LeftBias) -> str:
     """Whether readers preferred what stood on the left, whatever it was."""
-    counts = f"The left was preferred {left.first:,} times, the right {left.second:,}, neither {left.neither:,}."
+    counts = (
+        f"The left was preferred {left.first:,} times, the right {left.second:,}, neither {left.neither:,}."
+    )
     found = left.estimate
     if found is None:
         return f"{counts} Whether the side matters: no data yet."

@@ -16,6 +16,7 @@ from cinegen_core.monitor.events import Series, SilenceEvent
 from cinegen_core.monitor.incidents import Incident
 from cinegen_core.monitoring import Monitoring, NoSuchAlertError, NoSuchRuleError
 from cinegen_core.store import StoreError
+from cinegen_core.studio import Studio
 from pages.frame import NO_DATA, ago, moment, number, operator_name, percent, refused, span, table
 from pages.shared import literal
 
@@ -161,13 +162,18 @@ def outcome() -> None:
         st.success(literal(said))
 
 
-def silence_form(me: Acting, monitoring: Monitoring) -> None:
-    """Outside of what refreshes itself, so that nothing that is being typed is lost."""
+def silence_form(me: Acting, monitoring: Monitoring) -> bool:
+    """The form that silences a rule, outside of what refreshes itself, so that nothing that is being typed is lost. Whether there is a
+    name to record."""
     named = operator_name(me)
     if not named:
         st.caption("Give your name first: alerts are acknowledged and silenced by somebody.")
-    if not me.may(Action.SILENCE):
-        return
+    if me.may(Action.SILENCE):
+        _silence_form(me, monitoring, named)
+    return named
+
+
+def _silence_form(me: Acting, monitoring: Monitoring, named: bool) -> None:
     try:
         rules = sorted({*_RULES, *(view.rule for view in monitoring.alerts())})
     except StoreError as error:
@@ -186,12 +192,10 @@ def silence_form(me: Acting, monitoring: Monitoring) -> None:
         )
         st.caption("Nobody is told of the rule for that time. The alert itself goes on, and counts, as ever.")
         asked = st.form_submit_button("Silence", disabled=not named)
-    if not asked:
-        return
-    if not why.strip():
-        st.error("Say why, for those who wonder; what you chose is still there.")
-        return
-    attempt(lambda: _silence(me, str(rule), int(minutes or 30), why.strip()))
+        if asked and not why.strip():
+            st.error("Say why, for those who wonder; what you chose is still there.")
+        elif asked:
+            attempt(lambda: _silence(me, str(rule), int(minutes or 30), why.strip()))
 
 
 def _rule_words(rule: str) -> str:
@@ -204,10 +208,9 @@ def _silence(me: Acting, rule: str, minutes: int, why: str) -> str:
     return f"{rule}: nobody is told until {moment(said.until)}."
 
 
-def record(
-    monitoring: Monitoring, series: Series, hours: int, deliveries: SqlDeliveries | None, channels: bool
-) -> None:
+def record(monitoring: Monitoring, series: Series, hours: int, studio: Studio) -> None:
     """What is over, what there was to know of, and what people were sent."""
+    deliveries: SqlDeliveries | None = getattr(studio, "deliveries", None)
     now = monitoring.now()
     since = now - timedelta(hours=hours)
     try:
@@ -229,12 +232,16 @@ def record(
     if not notices:
         st.caption("Nothing was changed in this span: no flag, no rollout, no emergency.")
     table(
-        {"When": moment(one.at), "What": one.cause or one.rule.replace("_", " "), "By": one.by or "the studio"}
+        {
+            "When": moment(one.at),
+            "What": one.cause or one.rule.replace("_", " "),
+            "By": one.by or "the studio",
+        }
         for one in notices[:SHOWN]
     )
     _left_out(len(notices))
     if series == "live":
-        _deliveries(sent, deliveries is not None, channels)
+        _deliveries(sent, bool(studio.settings.webhook_url or studio.settings.notify_urls))
 
 
 def _closed(incident: Incident) -> dict[str, str]:
@@ -249,13 +256,11 @@ def _closed(incident: Incident) -> dict[str, str]:
     }
 
 
-def _deliveries(sent: Sequence[Delivery], kept: bool, channels: bool) -> None:
+def _deliveries(sent: Sequence[Delivery], channels: bool) -> None:
     st.subheader("Told to people")
     if not sent:
-        nowhere = (
-            "Alerts are sent nowhere: set CINEGEN_WEBHOOK_URL or CINEGEN_NOTIFY_URLS and start the studio again."
-        )
-        st.caption("Nothing was sent yet." if kept and channels else nowhere)
+        nowhere = "Alerts are sent nowhere: set CINEGEN_WEBHOOK_URL or CINEGEN_NOTIFY_URLS and start the studio again."
+        st.caption("Nothing was sent yet." if channels else nowhere)
     table(
         {
             "When": moment(one.at),

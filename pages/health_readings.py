@@ -194,9 +194,7 @@ def latency_of(monitoring: Monitoring, series: Series) -> tuple[DayTimes, ...]:
 
 
 def span_reading(studio: Studio, monitoring: Monitoring, hours: int, series: Series) -> Reading[Span]:
-    return readings_of(studio).of(
-        ("span", hours, series), lambda: span_of(studio, monitoring, hours, series)
-    )
+    return readings_of(studio).of(("span", hours, series), lambda: span_of(studio, monitoring, hours, series))
 
 
 def uptime_reading(studio: Studio, monitoring: Monitoring, series: Series) -> Reading[tuple[float | None]]:
@@ -204,9 +202,7 @@ def uptime_reading(studio: Studio, monitoring: Monitoring, series: Series) -> Re
     return readings_of(studio).of(("uptime", series), lambda: (monitoring.uptime(series=series),))
 
 
-def latency_reading(
-    studio: Studio, monitoring: Monitoring, series: Series
-) -> Reading[tuple[DayTimes, ...]]:
+def latency_reading(studio: Studio, monitoring: Monitoring, series: Series) -> Reading[tuple[DayTimes, ...]]:
     return readings_of(studio).of(("latency", series), lambda: latency_of(monitoring, series))
 
 

@@ -16,6 +16,15 @@ from cinegen_core.studio import Studio
 from pages.frame import percent, refused
 from pages.health_readings import uptime_reading
 
+OFTEN = 5.0
+"""Seconds after which status and alerts are looked at again."""
+
+SELDOM = 15.0
+"""Seconds after which figures are."""
+
+SOON = 1.0
+"""Seconds after which it is looked whether a count is done."""
+
 SERIES_WORDS: Mapping[Series, str] = {
     "live": "Live episodes",
     "staging": "Staging: a rehearsal, nobody was served",
@@ -93,3 +102,8 @@ STYLE = """<style>
 .vital .marks b { font-family: 'Courier Prime', 'Courier New', Courier, monospace; min-width: 3ch; text-align: right; }
 .vital .told { font-size: 0.95rem; font-variant-numeric: tabular-nums; }
 </style>"""
+
+COUNTING = (
+    '<p style="margin: 0 0 0.4rem">Counting what is on record. It takes some seconds where there is much of it.</p>'
+    '<progress aria-label="Counting" style="width: 100%; accent-color: currentColor"></progress>'
+)

@@ -5,6 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
 
 import streamlit as st
 from anyio.to_thread import run_sync
@@ -25,12 +28,19 @@ def make_studio() -> Studio:
     return open_studio(Settings.load(os.environ))
 
 
-@st.cache_resource(show_spinner=False)
+@st.cache_resource(show_spinner=False, on_release=Studio.close)
 def the_studio() -> Studio:
     """One studio for all visitors of this server: a second tab finds the jobs of the first."""
     studio = make_studio()
     studio.begin_heartbeats()
     return studio
+
+
+@asynccontextmanager
+async def closing(app: object) -> AsyncIterator[dict[str, Any]]:
+    """With the server the studio ends: what is being written stops, and its last heartbeat says that it was meant to."""
+    yield {}
+    await run_sync(the_studio.clear)
 
 
 @st.cache_resource(show_spinner=False)

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Sees to the programs that pip cannot install: Chromium, for the tests in a real browser, and promtool, Prometheus' own checker of
-# alert rules and figures.
+# alert rules and figures, and poppler, which reads PDFs.
 # Usage: tools/system.sh PYTHON     (the Python of the virtual environment)
 # In this order: what is here already; apt, where we may; for Chromium Playwright's own download; else one clear line and exit 1.
 set -euo pipefail
@@ -93,7 +93,29 @@ see_to_promtool() {
     return 1
 }
 
+# Reads PDFs in the tests, with the tables for Chinese, Japanese and Korean, and fonts for other letters than Latin ones.
+see_to_poppler() {
+    if command -v pdftotext >/dev/null; then
+        echo "poppler: found."
+        return 0
+    fi
+    if apt_works; then
+        echo "poppler: installing through apt ..."
+        if apt-get update -qq &&
+            DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+                poppler-utils poppler-data fonts-dejavu-core >/dev/null; then
+            echo "poppler: installed."
+            return 0
+        fi
+    fi
+    local how="install poppler's tools (poppler-utils, poppler-data)"
+    if [ "$(uname)" = Darwin ]; then how="brew install poppler"; fi
+    echo "pdftotext is missing and could not be installed: $how, then run make again." >&2
+    return 1
+}
+
 missing=0
 see_to_chromium || missing=1
 see_to_promtool || missing=1
+see_to_poppler || missing=1
 exit "$missing"

@@ -126,7 +126,7 @@ def to_csv(frame: pd.DataFrame) -> bytes:
     shown = pd.DataFrame(
         {_disarmed(str(name)): _for_sheets(frame[name]) for name in frame.columns}, index=frame.index
     )
-    text = shown.to_csv(index=False, date_format="%Y-%m-%dT%H:%M:%S.%fZ", lineterminator="\r\n")
+    text: str = shown.to_csv(index=False, date_format="%Y-%m-%dT%H:%M:%S.%fZ", lineterminator="\r\n")
     return text.encode("utf-8-sig")
 
 

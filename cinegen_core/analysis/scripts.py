@@ -47,4 +47,7 @@ def _scored(name: str, raw: bytes, bible: StoryBible | None) -> Scored:
         script = read_script(decode(raw, shown, limit=MOST_BYTES), name=shown)
     except StoryError as error:
         return Scored(name=shown, error=str(error))
+    except RecursionError:
+        deep = f"{shown}: brackets stand in brackets too often to be read. Export the script again, as Fountain or FDX."
+        return Scored(name=shown, error=deep)
     return Scored(name=shown, title=script.title or script.series, card=score(script, bible))

@@ -49,7 +49,6 @@ def api_app(
     an empty one nothing can be changed.
     """
     token, clock = token.strip(), clock or SystemClock()
-    spare: dict[str, str] = {}
     document = cache(lambda: document_of(endpoints))
 
     async def openapi(call: Call) -> Response:
@@ -63,7 +62,7 @@ def api_app(
         async def answer(request: Request) -> Response:
             endpoint = methods.get(request.method) or methods["GET"]  # HEAD
             admit(request, token, writes=endpoint.writes)
-            return await endpoint.answer(Call(request, studio, monitor, clock, limits, spare))
+            return await endpoint.answer(Call(request, studio, monitor, clock, limits))
 
         return Route(path, answer, methods=list(methods))
 

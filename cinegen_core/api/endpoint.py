@@ -24,14 +24,13 @@ _Body = TypeVar("_Body", bound=BaseModel)
 
 
 class Call(NamedTuple):
-    """One request, and what it is answered from. `spare` has seasons that were opened and not written into, by their bible."""
+    """One request, and what it is answered from."""
 
     request: Request
     studio: Studio
     monitor: Monitor
     clock: Clock
     limits: Limits
-    spare: dict[str, str]
 
     def location(self, job: str) -> str:
         return f"{self.request.scope.get('root_path', '')}/jobs/{job}"

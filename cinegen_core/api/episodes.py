@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator, Sequence
-from hashlib import sha256
 
 import anyio
 from anyio.to_thread import run_sync
@@ -44,7 +43,7 @@ GRACE = 30.0
 
 
 async def generate(call: Call, body: GenerateBody) -> Response:
-    job, season = await run_sync(_begin, call, await run_sync(_request, body))
+    job = await run_sync(_begin, call, await run_sync(_request, body))
     location = call.location(job)
     view: JobView | None = None
     if body.wait:
@@ -52,7 +51,7 @@ async def generate(call: Call, body: GenerateBody) -> Response:
             view = await _ended(call.studio, job)
     if view is None:
         return as_json(JobAccepted(job=job, location=location), 202, {"Location": location})
-    record = await run_sync(call.studio.store.record, season, job) if view.state == "done" else None
+    record = await run_sync(call.studio.store.record, view.season, job) if view.state == "done" else None
     if record is None:
         status, name = (409, "stopped") if view.state == "stopped" else (500, "not-written")
         words = view.error or "It was stopped before it was finished."
@@ -102,13 +101,10 @@ def _at_fault(body: GenerateBody, bible: StoryBible, number: int) -> str:
     return "episodeNumber" if number != body.state.episode + 1 else "previousChoice"
 
 
-def _begin(call: Call, request: EpisodeRequest) -> tuple[str, str]:
-    key = sha256(request.bible.model_dump_json().encode()).hexdigest()
-    season = call.spare.pop(key, None) or call.studio.open_season(request.bible).id
+def _begin(call: Call, request: EpisodeRequest) -> str:
     try:
-        return call.studio.start(request, season=season), season
+        return call.studio.start(request, season=None)
     except StudioBusyError as error:
-        call.spare[key] = season  # who comes back with the same bible need not leave a second empty season
         raise again(503, "busy", str(error)) from error
 
 

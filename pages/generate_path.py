@@ -1,0 +1,104 @@
+"""Where one is in a season: the address, the way through the episodes, and the versions of each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import streamlit as st
+
+from cinegen_core.acting import Acting
+from cinegen_core.store import Record
+from cinegen_core.store.episodes import Summary
+
+
+def go(**params: str | None) -> None:
+    """Another place in the studio. The address says which, so that a reload or a second tab finds it."""
+    st.query_params.from_dict({name: value for name, value in params.items() if value})
+    st.rerun()
+
+
+def stay(**changes: str | None) -> None:
+    """The same place, but for what is named; None takes it out of the address."""
+    go(**{**st.query_params.to_dict(), **changes})
+
+
+def asked(name: str) -> str:
+    """What the address says, or nothing."""
+    return st.query_params.get(name, "")
+
+
+def summaries(me: Acting, season: str) -> tuple[Summary, ...]:
+    """A season's episodes, read again only where there are others than at the last look: what is kept does not change."""
+    store = me.studio.store
+    ids = store.record_ids(season)
+    known: tuple[str, frozenset[str], tuple[Summary, ...]] | None = st.session_state.get("generate_summaries")
+    if known is not None and known[:2] == (season, ids):
+        return known[2]
+    found = store.summaries(season)
+    st.session_state["generate_summaries"] = (season, ids, found)
+    return found
+
+
+def record_of(me: Acting, season: str, id: str) -> Record | None:
+    """One episode, read once for as long as it is looked at."""
+    known: Record | None = st.session_state.get("generate_record")
+    if known is not None and (known.season, known.id) == (season, id):
+        return known
+    found = me.studio.store.record(season, id)
+    st.session_state["generate_record"] = found
+    return found
+
+
+def firsts(all_of: Sequence[Summary]) -> Mapping[str, str]:
+    """For each version of an episode the id of its first, which all its versions share."""
+    by_id = {one.id: one for one in all_of}
+    found: dict[str, str] = {}
+    for one in all_of:
+        here, seen = one, {one.id}
+        while here.revises in by_id and here.revises not in seen:
+            here = by_id[here.revises]
+            seen.add(here.id)
+        found[one.id] = here.id
+    return found
+
+
+def versions_of(all_of: Sequence[Summary], id: str) -> tuple[Summary, ...]:
+    """All versions of an episode, the first one first, then by time."""
+    first = firsts(all_of)
+    family = [one for one in all_of if first[one.id] == first.get(id)]
+    return tuple(sorted(family, key=lambda one: (one.id != first[id], one.saved, one.id)))
+
+
+def newest(all_of: Sequence[Summary], id: str) -> Summary | None:
+    """The version that was made last."""
+    return max(versions_of(all_of, id), key=lambda one: (one.saved, one.revises is not None), default=None)
+
+
+def way(all_of: Sequence[Summary], current: str) -> tuple[Summary, ...]:
+    """The episodes that lead to the current one, it, and those last written after it; of each but the current its newest version."""
+    by_id = {one.id: one for one in all_of}
+    first = firsts(all_of)
+    here = by_id.get(current)
+    if here is None:
+        return tuple(one for one in all_of if one.revises is None)
+    path = [here]
+    while path[0].parent in by_id:
+        path.insert(0, by_id[path[0].parent])
+    path = [one if one.id == current else newest(all_of, one.id) or one for one in path]
+    while True:
+        family = first[path[-1].id]
+        after = [one for one in all_of if one.parent in by_id and first[one.parent] == family]
+        if not after:
+            return tuple(path)
+        last = max(after, key=lambda one: one.saved)
+        path.append(newest(all_of, last.id) or last)
+
+
+def after(all_of: Sequence[Summary], id: str) -> Mapping[str, Summary]:
+    """By choice, what was last written after any version of an episode, in its newest version."""
+    first = firsts(all_of)
+    found: dict[str, Summary] = {}
+    for one in sorted(all_of, key=lambda one: one.saved):
+        if one.parent in first and first[one.parent] == first.get(id) and one.choice is not None:
+            found[one.choice] = newest(all_of, one.id) or one
+    return found
