@@ -44,8 +44,8 @@ def invite(me: Acting, held: Held, comparison: Comparison, paper: Ballot) -> Non
     """Before anything is shown: blind, or with labels."""
     episodes = sum(one is not None for one in comparison.generations)
     st.markdown(
-        f"{episodes} episodes are written. What you think of them counts most before you know how each was made: read them "
-        f"two at a time ({_pairs(len(paper.pairs))}), say which you prefer, and then see which was which."
+        f"{episodes} episodes are written. A vote is worth something only from somebody who does not know how each was made: read "
+        f"them two at a time ({_pairs(len(paper.pairs))}), say which you prefer, and then see which was which."
     )
     with st.container(horizontal=True):
         if st.button("Read blind", type="primary", key="read_blind"):
@@ -71,7 +71,7 @@ def read_blind(me: Acting, held: Held, comparison: Comparison, paper: Ballot, pl
     pair = paper.pairs[place]
     st.subheader(f"Pair {place + 1} of {len(paper.pairs)}")
     st.caption("A and B are drawn for each pair: A here may be B in the next.")
-    read_beside(["A", "B"], [pair.first.episode, pair.second.episode])
+    read_beside(["Episode A", "Episode B"], [pair.first.episode, pair.second.episode], by_scene=False)
     with st.form(f"vote_{comparison.id}_{place}"):
         st.subheader("Which do you prefer?")
         overall: Preferred | None = st.radio(
@@ -81,7 +81,7 @@ def read_blind(me: Acting, held: Held, comparison: Comparison, paper: Ballot, pl
         chosen: dict[str, Preferred] = {}
         columns = st.columns(2)
         for index, (about, words) in enumerate(DIMENSION_WORDS.items()):
-            wanted: Preferred | None = columns[index % 2].radio(
+            wanted: Preferred | None = columns[index // 4].radio(
                 words, MARKS, index=None, format_func=MARKS.__getitem__, horizontal=True, key=_key(place, about)
             )  # fmt: skip
             if wanted is not None:

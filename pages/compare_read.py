@@ -16,7 +16,7 @@ from cinegen_core.acting import Acting
 from cinegen_core.comparing import Comparison, Overlay, aligned, overlay
 from cinegen_core.story import Episode
 from pages.compare_held import Held
-from pages.compare_sheet import sheet_html, sheets_html
+from pages.compare_sheet import apart_html, sheet_html, sheets_html
 from pages.frame import NO_DATA, moment, number, span, table
 from pages.script_view import attempts_html
 from pages.shared import literal
@@ -201,10 +201,10 @@ def _from_address(written: list[int]) -> list[int]:
     return [place for place in dict.fromkeys(asked) if place in written][:BESIDE] or written[:2]
 
 
-def read_beside(marks: list[str], episodes: list[Episode]) -> None:
-    """Pages of a script next to each other; on a narrow screen one at a time."""
+def read_beside(marks: list[str], episodes: list[Episode], *, by_scene: bool = True) -> None:
+    """Pages of a script next to each other, scene by scene or each running on; on a narrow screen one page at a time."""
     with st.container(key="sheets_wide"):
-        st.html(sheets_html(marks, episodes, aligned(episodes)))
+        st.html(sheets_html(marks, episodes, aligned(episodes)) if by_scene else apart_html(marks, episodes))
     with st.container(key="sheets_narrow"):
         for tab, mark, episode in zip(
             st.tabs([literal(mark) for mark in marks]), marks, episodes, strict=True

@@ -14,6 +14,7 @@ NARROW = 900
 SHEET_STYLE = f"""<style>
 .sheets {{ display: grid; gap: 0 1.2rem; font-family: 'Courier Prime', 'Courier New', Courier, 'Liberation Mono', monospace;
   font-size: 0.92rem; line-height: 1.35; overflow-wrap: anywhere; }}
+.apart {{ display: grid; gap: 1.2rem; align-items: start; }}
 .sheets > * {{ padding: 0 1.3rem; background: color-mix(in srgb, currentColor 4%, transparent);
   border: solid color-mix(in srgb, currentColor 22%, transparent); border-width: 0 1px; min-width: 0; }}
 .sheets .top {{ border-top-width: 1px; padding-top: 1.1rem; }}
@@ -32,10 +33,11 @@ SHEET_STYLE = f"""<style>
 .sheets .speech .aside {{ padding-left: 12%; }}
 .sheets .cut {{ text-align: right; }}
 .sheets .none {{ padding-top: 1.4em; font-style: italic; }}
-.sheets ol {{ margin: 0; padding-left: 2.2em; list-style: decimal; }}
-.sheets li {{ margin: 0 0 0.7em; font: inherit; }}
-.sheets li b {{ display: block; }}
-@media (max-width: {NARROW}px) {{ .st-key-sheets_wide {{ display: none; }} .sheets > * {{ padding: 0 0.8rem; }} }}
+.sheets .end ol {{ margin: 0; font: inherit; padding-left: 2.2em; list-style: decimal; }}
+.sheets .end ol li {{ margin: 0 0 0.7em; padding: 0; font: inherit; font-size: inherit; }}
+.sheets .end li b {{ display: block; }}
+@media (max-width: {NARROW}px) {{ .st-key-sheets_wide {{ display: none; }} .apart {{ display: grid; gap: 1.2rem; align-items: start; }}
+.sheets > * {{ padding: 0 0.8rem; }} }}
 @media (min-width: {NARROW + 1}px) {{ .st-key-sheets_narrow {{ display: none; }} }}
 </style>"""
 """What is in the container `sheets_wide` is seen on wide screens, what is in `sheets_narrow` on the others."""
@@ -48,8 +50,19 @@ def sheets_html(marks: Sequence[str], episodes: Sequence[Episode], rows: Sequenc
         for place, scene in zip(row.places, row.scenes(episodes), strict=True):
             cells.append(_scene(place, scene))
     cells += [_end(episode) for episode in episodes]
-    columns = f"grid-template-columns: repeat({len(episodes)}, minmax(0, 1fr))"
-    return f'{SHEET_STYLE}<div class="sheets" style="{columns}">{"".join(cells)}</div>'
+    return f'{SHEET_STYLE}<div class="sheets" style="{_columns(len(episodes))}">{"".join(cells)}</div>'
+
+
+def _columns(count: int) -> str:
+    return f"grid-template-columns: repeat({count}, minmax(0, 1fr))"
+
+
+def apart_html(marks: Sequence[str], episodes: Sequence[Episode]) -> str:
+    """A column for each episode under its mark, each running on by itself."""
+    columns = "".join(
+        f"<div>{sheet_html(mark, episode)}</div>" for mark, episode in zip(marks, episodes, strict=True)
+    )
+    return f'<div class="apart" style="{_columns(len(episodes))}">{columns}</div>'
 
 
 def sheet_html(mark: str, episode: Episode) -> str:

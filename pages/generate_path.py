@@ -99,6 +99,6 @@ def after(all_of: Sequence[Summary], id: str) -> Mapping[str, Summary]:
     first = firsts(all_of)
     found: dict[str, Summary] = {}
     for one in sorted(all_of, key=lambda one: one.saved):
-        if one.parent in first and first[one.parent] == first.get(id) and one.choice is not None:
+        if one.choice is not None and first.get(one.parent or "", "") == first.get(id):
             found[one.choice] = newest(all_of, one.id) or one
     return found

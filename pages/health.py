@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
-from typing import TYPE_CHECKING, Literal, TypeVar, cast, get_args
+from collections.abc import Callable, Hashable, Sequence
+from typing import TYPE_CHECKING, Literal, TypeVar, get_args
 
 import streamlit as st
 
@@ -54,19 +54,34 @@ def draw(me: Acting) -> None:
 def _choices(studio: Studio) -> tuple[View, int, Series]:
     """What is looked at, kept in the address."""
     with st.container(horizontal=True):
-        hours = st.segmented_control(
-            "Span", _HOURS, default=24, required=True, key="hours", format_func=_HOUR_WORDS.__getitem__,
-            bind="query-params",
-        )  # fmt: skip
-        series = st.segmented_control(
-            "Episodes", get_args(Series), default=studio.series, required=True, key="series",
-            format_func=str.capitalize, bind="query-params",
-        )  # fmt: skip
-    view = st.segmented_control(
-        "What to look at", get_args(View), default="Targets", required=True, key="view",
-        label_visibility="collapsed", width="stretch", bind="query-params",
+        hours = _chosen("Span", "hours", _HOURS, 24, words=_HOUR_WORDS.__getitem__)
+        series = _chosen("Episodes", "series", get_args(Series), studio.series, words=str.capitalize)
+    return _chosen("What to look at", "view", get_args(View), "Targets", wide=True), hours, series
+
+
+def _chosen(
+    label: str,
+    name: str,
+    options: Sequence[T],
+    default: T,
+    *,
+    words: Callable[[T], str] = str,
+    wide: bool = False,
+) -> T:
+    """One of a few, by the address if it is named there; the address follows what is chosen."""
+    if name not in st.session_state:
+        asked = st.query_params.get(name, "").casefold()
+        st.session_state[name] = next((one for one in options if str(one).casefold() == asked), default)
+    chosen = st.segmented_control(
+        label, options, required=True, key=name, format_func=words,
+        label_visibility="collapsed" if wide else "visible", width="stretch" if wide else "content",
     )  # fmt: skip
-    return cast("View", view or "Targets"), hours or 24, cast("Series", series or "live")
+    found = default if chosen is None else chosen
+    if found == default:
+        st.query_params.pop(name, None)
+    elif st.query_params.get(name) != str(found):
+        st.query_params[name] = str(found)
+    return found
 
 
 def _again(every: float, draw: Callable[..., None], *given: object) -> None:
@@ -148,10 +163,7 @@ def _nothing_yet(series: Series) -> None:
 
 def _readiness(studio: Studio) -> None:
     """The success criteria and the plan's indicators, and the report to take away."""
-    days = st.segmented_control(
-        "Days to look back", _DAYS, default=7, required=True, key="days", bind="query-params"
-    )
-    days = days or 7
+    days = _chosen("Days to look back", "days", _DAYS, 7)
     report = _there(studio, ("readiness", days), health_readings.readiness_reading(studio, days))
     if report is None:
         return

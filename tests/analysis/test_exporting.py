@@ -19,7 +19,11 @@ from cinegen_core.analysis.filters import Filters, Span
 
 from .answering import NOW, a_word, an_answer, many_answers
 
-EVENTS = [*many_answers(60), a_word("f", "g000001", rating=7, why="=good")]
+EVENTS = [
+    *many_answers(60),
+    an_answer("unscored", score=None, quality=None),
+    a_word("f", "g000001", rating=7, why="=good"),
+]
 ANSWERS, ENGINES, RATINGS = answers_frame(EVENTS), engines_frame(EVENTS), ratings_frame(EVENTS)
 TABLES = {
     "answers": ANSWERS,
@@ -63,7 +67,7 @@ def test_parquet_keeps_values_types_and_meanings() -> None:
     assert [tuple(row["genres"]) for row in back] == list(ANSWERS["genres"])
     assert [row["at"] for row in back] == list(ANSWERS["at"])
     assert [row["id"] for row in back] == list(ANSWERS["id"])
-    assert {row["flag:genre_engines"] for row in back} == {True, False}
+    assert {row["flag:genre_engines"] for row in back} == {True, False, None}
     unscored = ANSWERS.index[ANSWERS["quality"].isna()][0]
     assert back[unscored]["quality"] is None
     assert (

@@ -90,7 +90,7 @@ def test_a_text_that_is_no_screenplay_has_a_card_with_the_reason() -> None:
     assert "not a screenplay" in scored.card.reason
 
 
-def test_more_files_than_fit_are_counted_and_not_read(episode: Episode) -> None:
+def test_files_beyond_the_most_are_told_of_and_not_read() -> None:
     read: list[int] = []
 
     def files() -> Iterator[tuple[str, bytes]]:
