@@ -104,7 +104,7 @@ def _form(me: Acting) -> Chosen | None:
     whole = asked("form") == "all"
     if not whole:
         st.caption("A title, a premise and two people who want different things are enough to begin with.")
-    draft = bible_form(me, f"bible_{key}", the_room().draft(me, key) or BibleDraft(), short=not whole)
+    draft = bible_form(me, key, BibleDraft(), short=not whole)
     if st.button(
         "Only the essentials" if whole else "More: places, threads, the world, everybody else",
         key="form_extent", type="tertiary", icon=":material/unfold_less:" if whole else ":material/unfold_more:",
@@ -113,7 +113,7 @@ def _form(me: Acting) -> Chosen | None:
     bible = usable(draft)
     if bible is None:
         return None
-    return Chosen(bible, draft.source if bible == _original(draft.source) else "", f"bible_{key}")
+    return Chosen(bible, draft.source if bible == _original(draft.source) else "", key)
 
 
 def _original(source: str) -> StoryBible | None:

@@ -18,6 +18,7 @@ from pages.compare_blind import ballot_for, invite, next_pair, read_blind, show_
 from pages.compare_form import ask_ways, ask_what
 from pages.compare_held import Held, held_for
 from pages.compare_read import name, show_open
+from pages.compare_sheet import TABLES_STYLE
 from pages.compare_votes import show_votes
 from pages.frame import ago, moment, page, refused, table
 from pages.script_view import PAGE_STYLE
@@ -41,6 +42,7 @@ _STATES: dict[WayState, str] = {
 
 def draw(me: Acting) -> None:
     st.html(PAGE_STYLE)
+    st.html(TABLES_STYLE)
     held = held_for(me.studio)
     try:
         _place(me, held)

@@ -7,14 +7,13 @@ import io
 import re
 from collections.abc import Iterator
 
-import altair as alt
-import pandas as pd
 import streamlit as st
 
 from cinegen_core.access import Action
 from cinegen_core.acting import Acting
 from cinegen_core.comparing import Comparison, Overlay, aligned, overlay
 from cinegen_core.story import Episode
+from pages.compare_charts import scores_chart
 from pages.compare_held import Held
 from pages.compare_sheet import apart_html, sheet_html, sheets_html
 from pages.frame import NO_DATA, moment, number, span, table
@@ -110,7 +109,7 @@ def _against_the_first(found: Overlay, place: int) -> Iterator[str]:
     down = sorted(one for one in moved if one[0] <= -TOLD)[:2]
     for words, some in (("better in", up), ("weaker in", down)):
         if some:
-            yield f"{words} {' and '.join(f'{what.lower()} ({by:+.1f})' for by, what in some)}"
+            yield f"{words} {' and '.join(f'{what.lower()} ({_signed(by)})' for by, what in some)}"
     yield _more(found.seconds[0], found.seconds[place], "quicker", "slower")
     tokens = found.tokens[0], found.tokens[place]
     if tokens[0] is not None and tokens[1] is not None and tokens[0] != tokens[1]:
@@ -118,6 +117,10 @@ def _against_the_first(found: Overlay, place: int) -> Iterator[str]:
     cost = found.cost[0], found.cost[place]
     if cost[0] is not None and cost[1] is not None and f"{cost[0]:.4f}" != f"{cost[1]:.4f}":
         yield f"${abs(cost[1] - cost[0]):.4f} {'dearer' if cost[1] > cost[0] else 'cheaper'}"
+
+
+def _signed(by: float) -> str:
+    return f"{by:+.1f}".replace("-", "\u2212")
 
 
 def _more(first: float | None, other: float | None, less_words: str, more_words: str) -> str:
@@ -130,18 +133,13 @@ def _more(first: float | None, other: float | None, less_words: str, more_words:
 
 def _dimensions(comparison: Comparison, found: Overlay) -> None:
     """The scorecards laid over each other, as a chart in which each bar has its way's number, and as a table."""
-    points = [
-        {"Dimension": row.words, "Way": place + 1, "Name": name(comparison, place), "Score": score}
-        for row in found.dimensions
-        for place, score in enumerate(row.scores)
-        if score is not None
-    ]
     rows = [
         {"Dimension": row.words, **{str(place + 1): number(score) for place, score in enumerate(row.scores)}}
         for row in found.dimensions
     ]
-    if points:
-        st.altair_chart(_chart(points, [row.words for row in found.dimensions]), width="stretch", alt=_ALT)
+    chart = scores_chart(found, [name(comparison, place) for place in range(len(comparison.ways))])
+    if chart is not None:
+        st.altair_chart(chart, width="stretch", alt=_ALT)
     with st.expander("The scorecards as a table"):
         table(rows, caption="Scores, 0 to 10, by way; the numbers are those of the table above.")
         notes = [
@@ -155,22 +153,6 @@ def _dimensions(comparison: Comparison, found: Overlay) -> None:
 
 
 _ALT = "Bars of scores from 0 to 10 for each dimension, one for each way, with the way's number at its end. The table below has them all."
-
-
-def _chart(points: list[dict[str, object]], order: list[str]) -> alt.LayerChart | alt.FacetChart:
-    base = alt.Chart(pd.DataFrame(points)).encode(
-        x=alt.X("Score:Q", title="Score (0 to 10)", scale=alt.Scale(domain=[0, 10])),
-        y=alt.Y("Dimension:N", sort=order, title="Dimension", axis=alt.Axis(labelLimit=160)),
-        yOffset=alt.YOffset("Way:O"),
-        tooltip=[
-            alt.Tooltip("Name:N", title="Way"),
-            alt.Tooltip("Dimension:N"),
-            alt.Tooltip("Score:Q", format=".1f"),
-        ],
-    )
-    bars = base.mark_bar(height={"band": 0.8}).encode(color=alt.Color("Way:O", legend=None))
-    numbers = base.mark_text(align="left", dx=4, fontSize=12, fontWeight="bold").encode(text="Way:O")
-    return alt.layer(bars, numbers).properties(height=alt.Step(15))
 
 
 def _side_by_side(comparison: Comparison) -> None:

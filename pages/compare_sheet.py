@@ -43,6 +43,13 @@ SHEET_STYLE = f"""<style>
 """What is in the container `sheets_wide` is seen on wide screens, what is in `sheets_narrow` on the others."""
 
 
+TABLES_STYLE = """<style>
+.figures td { overflow-wrap: break-word; min-width: 4rem; }
+.figures td:first-child { min-width: 9rem; }
+</style>"""
+"""Tables whose words stay whole on a narrow screen, where they scroll."""
+
+
 def sheets_html(marks: Sequence[str], episodes: Sequence[Episode], rows: Sequence[Row]) -> str:
     """A column for each episode under its mark, scenes that belong together in one row."""
     cells = [_top(mark, episode) for mark, episode in zip(marks, episodes, strict=True)]

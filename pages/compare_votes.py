@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TypeVar, get_args
 
-import altair as alt
-import pandas as pd
 import streamlit as st
 
 from cinegen_core.acting import Acting
@@ -16,6 +14,7 @@ from cinegen_core.monitor.events import Series
 from cinegen_core.telling import TIER_WORDS
 from cinegen_core.tiers.model import TierName
 from pages.compare_blind import WORDS
+from pages.compare_charts import rates_chart
 from pages.compare_held import Held
 from pages.frame import NO_DATA, table
 from pages.shared import literal
@@ -105,7 +104,9 @@ def versus(pair: PairResult, by: By) -> str:
 def _pairs(pairs: list[PairResult], by: By) -> None:
     shown = [pair for pair in pairs if pair.estimate is not None]
     if shown:
-        st.altair_chart(_chart(shown[:CHARTED], by), width="stretch", alt=_ALT)
+        st.altair_chart(
+            rates_chart([_charted(pair, by) for pair in shown[:CHARTED]]), width="stretch", alt=_ALT
+        )
         if len(shown) > CHARTED:
             st.caption(f"The first {CHARTED} of {len(shown)} pairs; the table has all.")
     table(
@@ -126,6 +127,12 @@ def _pairs(pairs: list[PairResult], by: By) -> None:
 
 
 _ALT = "For each pair, how often the first was preferred in percent, with its 95 % interval and a line at 50 %. The table below has the figures."
+
+
+def _charted(pair: PairResult, by: By) -> dict[str, str | float]:
+    assert pair.estimate is not None  # only pairs with one are charted
+    rate, low, high = (100 * part for part in (pair.estimate.rate, pair.estimate.low, pair.estimate.high))
+    return {"Pair": versus(pair, by), "Rate": rate, "Low": low, "High": high, "Figures": rate_words(pair)}
 
 
 def rate_words(pair: PairResult) -> str:
@@ -150,34 +157,6 @@ def outlook_words(pair: PairResult) -> str:
     if pair.outlook == "more votes" and pair.more is not None:
         return f"about {pair.more:,} more {'vote' if pair.more == 1 else 'votes'}"
     return "too close to settle by votes" if pair.outlook == "no end in sight" else NO_DATA
-
-
-def _chart(pairs: list[PairResult], by: By) -> alt.LayerChart | alt.FacetChart:
-    points = pd.DataFrame(
-        [
-            {
-                "Pair": versus(pair, by),
-                "Rate": 100 * pair.estimate.rate,
-                "Low": 100 * pair.estimate.low,
-                "High": 100 * pair.estimate.high,
-                "Figures": rate_words(pair),
-            }
-            for pair in pairs
-            if pair.estimate is not None
-        ]
-    )
-    title = "First of the pair preferred (%)"
-    base = alt.Chart(points).encode(
-        y=alt.Y("Pair:N", sort=None, title="Pair (first / second)", axis=alt.Axis(labelLimit=260)),
-        tooltip=["Pair:N", "Figures:N"],
-    )
-    axis = alt.Scale(domain=[0, 100])
-    spans = base.mark_rule(strokeWidth=3).encode(x=alt.X("Low:Q", title=title, scale=axis), x2="High:Q")
-    dots = base.mark_point(filled=True, size=110, opacity=1).encode(x=alt.X("Rate:Q", title=title))
-    even = (
-        alt.Chart(pd.DataFrame({"Even": [50]})).mark_rule(strokeDash=[4, 4]).encode(x=alt.X("Even:Q", title=title))
-    )  # fmt: skip
-    return alt.layer(even, spans, dots).properties(height=alt.Step(34))
 
 
 def _readers(me: Acting, pairs: list[PairResult], by: By) -> None:

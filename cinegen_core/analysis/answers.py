@@ -174,7 +174,8 @@ class AnswerBook:
         found = self._read(after=self._last, series=self._series, kinds=KINDS)
         if not found:
             return
-        told = [event for _, event in found]
+        # what is stored was validated when it was recorded; to validate it again would take most of the time
+        told = [from_json(event) if isinstance(event, str) else event for _, event in found]
         records = _records(told, GenerationEvent, "generation", known=self._known)
         self._answers = _together(self._answers, _answers(records), "id")
         self._engines = _together(self._engines, _engines(records), "id")
@@ -192,7 +193,8 @@ def _records(
 ) -> list[_Record]:
     """Events of one kind as mappings, by time, each id once and none of those that are known, to which they are added."""
     there: set[str] = set() if known is None else known
-    read = (_record(event, of, kind) for event in events)
+    defaults = _left_out(of)
+    read = (_record(event, of, kind, defaults) for event in events)
     found: list[_Record] = []
     for record in sorted((one for one in read if one is not None), key=lambda one: (one["at"], one["id"])):
         key = f"{kind} {record['id']}"
@@ -202,15 +204,13 @@ def _records(
     return found
 
 
-def _record(event: object, of: type[GenerationEvent | FeedbackEvent], kind: str) -> _Record | None:
+def _record(
+    event: object, of: type[GenerationEvent | FeedbackEvent], kind: str, defaults: _Record
+) -> _Record | None:
     if isinstance(event, of):
         found = event.model_dump()
-    elif isinstance(event, str):
-        # what is stored was validated when it was recorded; to validate it again would take most of the time
-        stored = from_json(event)
-        if stored["kind"] != kind:
-            return None
-        found = {**_left_out(of), **stored, "at": datetime.fromisoformat(stored["at"])}
+    elif isinstance(event, dict) and event["kind"] == kind:
+        found = {**defaults, **event, "at": datetime.fromisoformat(event["at"])}
     else:
         return None
     found["at"] = found["at"].astimezone(UTC)
