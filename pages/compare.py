@@ -69,8 +69,10 @@ def _place(me: Acting, held: Held) -> None:
 
 
 def _go(**params: str) -> None:
-    """Another place on the page. The address says which, so that a reload or a second tab finds it."""
-    st.query_params.from_dict(params)
+    """Another place on the page. The address says which, so that a reload or a second tab finds it; a bible that is being typed
+    stays at hand."""
+    typed = {key: st.query_params[key] for key in ("draft", "form") if key in st.query_params}
+    st.query_params.from_dict({**typed, **params})
     st.rerun()
 
 

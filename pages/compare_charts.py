@@ -67,4 +67,5 @@ def _ink() -> str:
 
 
 def _inked(chart: Chart) -> Chart:
-    return chart.configure_axis(labelColor=_ink(), titleColor=_ink())
+    inked: Chart = chart.configure_axis(labelColor=_ink(), titleColor=_ink())
+    return inked

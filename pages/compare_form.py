@@ -33,7 +33,7 @@ def ask_what(me: Acting) -> EpisodeRequest | None:
     source = st.radio(
         "Written for", (_FROM_BIBLE, _FROM_SEASON), key="compare_source", horizontal=True, persist_state="session"
     )  # fmt: skip
-    given = _season(me.studio) if source == _FROM_SEASON else _series()
+    given = _season(me.studio) if source == _FROM_SEASON else _series(me)
     left, right = st.columns(2)
     seed = left.number_input(
         "Seed", min_value=0, max_value=2**53 - 1, value=1, step=1, key="compare_seed", persist_state="session",
@@ -55,8 +55,8 @@ def ask_what(me: Acting) -> EpisodeRequest | None:
         return None
 
 
-def _series() -> Mapping[str, object] | None:
-    chosen = choose_bible()
+def _series(me: Acting) -> Mapping[str, object] | None:
+    chosen = choose_bible(me)
     number = st.number_input(
         "Episode number", min_value=1, max_value=999, value=1, step=1, key="compare_number", persist_state="session",
         help="Without an episode before it, it is written as if nothing had happened yet.",

@@ -68,7 +68,8 @@ def _figures(comparison: Comparison, found: Overlay) -> None:
         }
         for place in range(len(comparison.ways))
     ]
-    table(rows, caption="Time, calls, tokens and cost are those of the writing, with every attempt at it.")
+    table(rows)
+    st.caption("Time, calls, tokens and cost are those of the writing, with every attempt at it.")
     said = differences(comparison, found)
     if said:
         st.markdown("\n".join(f"- {literal(line)}" for line in said))

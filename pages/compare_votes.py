@@ -121,9 +121,9 @@ def _pairs(pairs: list[PairResult], by: By) -> None:
                 "To settle it": outlook_words(pair),
             }
             for pair in pairs
-        ),
-        caption="Wins are those of the first of each pair.",
+        )
     )
+    st.caption("Wins, losses and rates are those of the first of each pair.")
 
 
 _ALT = "For each pair, how often the first was preferred in percent, with its 95 % interval and a line at 50 %. The table below has the figures."

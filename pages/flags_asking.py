@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import streamlit as st
 
 from cinegen_core.access import Action, NotAllowedError, require
-from cinegen_core.acting import Acting, FlagCommand, NotKeptError
+from cinegen_core.acting import Acting, NotKeptError
 from cinegen_core.flags import JournalError, RefusedError, Snapshot, StaleVersionError, UnknownFlagError
 from cinegen_core.flags.model import Change, FlagOverlay
 from cinegen_core.flags.overviews import Command, change_words, consequences
@@ -228,7 +228,7 @@ def _given(
         if enabled is None and percent is None:
             return ()
         return me.set_flag(key, enabled=enabled, percent=percent, why=why, version=version)
-    return me.command(cast("FlagCommand", command), key, why=why, version=version)
+    return me.command(command, key, why=why, version=version)
 
 
 def _differing(

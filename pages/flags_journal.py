@@ -86,6 +86,4 @@ def row(change: Change) -> dict[str, str]:
 def as_json(changes: Sequence[Change]) -> str:
     """The changes as they are kept, in the journal's order."""
     kept = sorted(changes, key=lambda change: change.version)
-    return json.dumps(
-        [change.model_dump(mode="json") for change in kept], ensure_ascii=False, indent=2
-    )
+    return json.dumps([change.model_dump(mode="json") for change in kept], ensure_ascii=False, indent=2)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 import streamlit as st
 
@@ -20,8 +20,17 @@ from cinegen_core.steering import KEPT, Steering
 from cinegen_core.studio import Studio
 from pages.health_readings import Reading, Readings
 
+T = TypeVar("T")
+
 LATE = timedelta(hours=1)
 """How much later than it happened an outcome may be recorded by another studio, to be found all the same."""
+
+
+class Counted(NamedTuple, Generic[T]):
+    """A count as it stands, and the name by which it is asked whether it is done."""
+
+    name: Hashable
+    reading: Reading[T]
 
 
 class Recorded:
@@ -92,7 +101,7 @@ class Fared(NamedTuple):
     differences: Differences
 
 
-def fared_reading(studio: Studio, declared: Declared) -> Reading[Mapping[str, Fared]]:
+def fared_reading(studio: Studio, declared: Declared) -> Counted[Mapping[str, Fared]]:
     """Of every flag, over the time that is looked back on."""
     outcomes = outcomes_of(studio)
 
@@ -100,12 +109,13 @@ def fared_reading(studio: Studio, declared: Declared) -> Reading[Mapping[str, Fa
         samples = outcomes.recorded(studio.series).samples()
         return {key: Fared(*cohorts(samples, key), differences(samples, key)) for key in declared.flags}
 
-    return outcomes.readings.of(("fared", tuple(declared.flags)), count)
+    name = ("fared", tuple(declared.flags))
+    return Counted(name, outcomes.readings.of(name, count))
 
 
 def stages_reading(
     studio: Studio, steering: Steering, flag: str, declared: Declared, version: int
-) -> Reading[tuple[Stage, ...]]:
+) -> Counted[tuple[Stage, ...]]:
     """How a flag fared at each percentage, after change number `version`."""
     outcomes = outcomes_of(studio)
 
@@ -114,7 +124,7 @@ def stages_reading(
         return stages(samples, steering.changes(0), declared, flag)
 
     name = ("stages", flag, version, declared.flags[flag].enabled, declared.flags[flag].percent)
-    return outcomes.readings.of(name, count)
+    return Counted(name, outcomes.readings.of(name, count))
 
 
 class Tried(NamedTuple):
@@ -139,7 +149,7 @@ class Wanted(NamedTuple):
     days: float
 
 
-def tried_reading(studio: Studio, steering: Steering, declared: Declared, wanted: Wanted) -> Reading[Tried]:
+def tried_reading(studio: Studio, steering: Steering, declared: Declared, wanted: Wanted) -> Counted[Tried]:
     """The same outcomes with the declared triggers, and with one of them otherwise."""
     outcomes = outcomes_of(studio)
     own = wanted.series == studio.series
@@ -166,4 +176,4 @@ def tried_reading(studio: Studio, steering: Steering, declared: Declared, wanted
 
     name = ("tried", wanted.trigger.model_dump_json(), wanted.flag, wanted.series, wanted.days,
             declared.model_dump_json(include={"triggers"}))  # fmt: skip
-    return outcomes.readings.of(name, count)
+    return Counted(name, outcomes.readings.of(name, count))

@@ -9,6 +9,7 @@ from html import escape
 from cinegen_core.flags.cohorts import Cohort, Difference
 from cinegen_core.flags.overviews import PhaseStanding, Standing
 from cinegen_core.flags.rollout import Gate
+from cinegen_core.flags.stages import Stage
 from cinegen_core.flags.triggers import Verdict
 from pages.flags_readings import Fared
 from pages.frame import NO_DATA, ago, moment, number, percent, span
@@ -24,7 +25,7 @@ _STYLE = """<style>
 .marked p { margin: 0; font-size: inherit; }
 .flag-list > li { position: relative; padding: 0.55rem 1.6rem 0.55rem 0; border-top: 1px solid var(--line); }
 .flag-list > li:last-child { border-bottom: 1px solid var(--line); }
-.flag-list .revised { position: absolute; right: 0.2rem; top: 0.5rem; font-family: 'Courier New', Courier, monospace; font-weight: 700; font-size: 1.15rem; }
+.flag-list .revised { position: absolute; right: 0.2rem; top: 0.5rem; font: 700 1.15rem 'Courier New', Courier, monospace; }
 .flag-list .fared { font-variant-numeric: tabular-nums; font-size: 0.9em; }
 .phases { display: grid; grid-template-columns: repeat(auto-fit, minmax(9.5rem, 1fr)); gap: 0.8rem; }
 .phases > li { border-top: 2px solid var(--line); padding-top: 0.45rem; }
@@ -129,21 +130,25 @@ def _phase(one: PhaseStanding, now: datetime) -> str:
 
 def gate_words(gate: Gate) -> str:
     """What a gate asks, what there is, and whether that is enough."""
-    shown = {
-        "dwell": lambda value: f"{value:.1f} h" if value % 1 else f"{value:.0f} h",
-        "quality": lambda value: f"{value:.2f}",
-        "errors": lambda value: f"{100 * value:.1f} %",
-        "samples": lambda value: f"{value:.0f}",
-    }[gate.name]
     asked = {
         "dwell": "Dwell {} of {}",
         "quality": "Quality {}, at least {}",
         "errors": "Errors {}, at most {}",
         "samples": "Episodes {} of {}",
     }[gate.name]
-    value = NO_DATA if gate.value is None else shown(gate.value)
     met = {True: "met", False: "not met", None: "waits for data"}[gate.met]
-    return f"{asked.format(value, shown(gate.asked))}: {met}"
+    return f"{asked.format(_gate_value(gate, gate.value), _gate_value(gate, gate.asked))}: {met}"
+
+
+def _gate_value(gate: Gate, value: float | None) -> str:
+    if value is None:
+        return NO_DATA
+    if gate.name == "errors":
+        return f"{100 * value:.1f} %"
+    if gate.name == "quality":
+        return f"{value:.2f}"
+    unit = " h" if gate.name == "dwell" else ""
+    return f"{value:.1f}".removesuffix(".0") + unit
 
 
 def hours_words(left: timedelta) -> str:
@@ -178,9 +183,7 @@ def _trigger(verdict: Verdict) -> str:
             beyond=verdict.rolls_back,
             label=f"evidence {verdict.evidence:.1f} of {verdict.bound:.1f} powers of ten",
         )
-        policy = (
-            f"<p>Evidence so far: {10**verdict.evidence:,.0f} to 1, of {rule.bound:,.0f} to 1 that roll back.</p>"
-        )
+        policy = f"<p>Evidence so far: {10**verdict.evidence:,.0f} to 1, of {rule.bound:,.0f} to 1 that roll back.</p>"
     else:
         strength = ""
         policy = "<p>Policy literal: the breach itself rolls back.</p>"
@@ -214,14 +217,16 @@ def distance_words(verdict: Verdict) -> str:
     return f"{metric_words(verdict.trigger.metric, abs(verdict.distance))} {side}"
 
 
-def stage_row(percent_: int, since: datetime | None, until: datetime | None, on: Cohort, off: Cohort, quality: Difference | None, errors: Difference | None) -> dict[str, str]:  # fmt: skip
+def stage_row(stage: Stage) -> dict[str, str]:
+    """One row of the table of percentages."""
+    since, until, found = stage.since, stage.until, stage.differences
     begun = "the beginning" if since is None else moment(since)
     ended = "now" if until is None else moment(until)
     return {
-        "Percentage": f"{percent_} %",
+        "Percentage": f"{stage.percent} %",
         "From, to": f"{begun} - {ended}",
-        "With it": cohort_words(on),
-        "Without": cohort_words(off),
-        "Quality, on less off": difference_words(quality),
-        "Errors, on less off": difference_words(errors, unit="points", scale=100.0),
+        "With it": cohort_words(stage.on),
+        "Without": cohort_words(stage.off),
+        "Quality, on less off": difference_words(found.quality),
+        "Errors, on less off": difference_words(found.error_rate, unit="points", scale=100.0),
     }

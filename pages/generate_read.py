@@ -29,7 +29,7 @@ def read(me: Acting, season: Season, bible: StoryBible, record: Record) -> None:
     """The script, and beside it (below it, where there is no room) what there is to know and to do about it."""
     generation = record.generation
     episode = generation.episode
-    _once(me, f"shown_{record.id}", lambda: me.shown(record.id))
+    _once(f"shown_{record.id}", lambda: me.shown(record.id))
     st.subheader(f"Episode {episode.number}: {literal(episode.title)}")
     _about(me, season, record)
     if generation.notices:
@@ -63,11 +63,7 @@ def request_for(
 
 
 def begin(
-    me: Acting,
-    season: Callable[[], Season],
-    request: EpisodeRequest,
-    wish: Wish,
-    parent: str | None = None,
+    me: Acting, season: Callable[[], Season], request: EpisodeRequest, wish: Wish, parent: str | None = None
 ) -> None:
     """Has an episode written, in a season that is opened only now, and goes to where it can be watched."""
     if len(me.studio.jobs()) >= me.studio.settings.jobs:
@@ -133,7 +129,7 @@ def _choices(me: Acting, season: Season, bible: StoryBible, record: Record) -> N
     wish = how(me, key="next", seed=record.seed, minutes=record.minutes, number=episode.number + 1)
     if wanted is None:
         return
-    _once(me, f"chose_{record.id}", lambda: me.chose(record.id))
+    _once(f"chose_{record.id}", lambda: me.chose(record.id))
     known = _already(me, season, record, wanted, wish)
     if known is not None and not wish.fresh:
         go(season=season.id, episode=known.id)
@@ -211,7 +207,7 @@ def _downloads(me: Acting, record: Record) -> None:
 
 
 def _exported(me: Acting, id: str) -> None:
-    _once(me, f"exported_{id}", lambda: me.exported(id))
+    _once(f"exported_{id}", lambda: me.exported(id))
 
 
 def _pdf(id: str, episode: Episode) -> tuple[bytes | None, str]:
@@ -231,7 +227,7 @@ def _pdf(id: str, episode: Episode) -> tuple[bytes | None, str]:
     return made
 
 
-def _once(me: Acting, key: str, record: Callable[[], None]) -> None:
+def _once(key: str, record: Callable[[], None]) -> None:
     """Records something unless this visit has; that it cannot be recorded keeps nobody from reading."""
     done: set[str] = st.session_state.setdefault("generate_recorded", set())
     if key in done:

@@ -67,27 +67,28 @@ def open_alerts(me: Acting, monitoring: Monitoring, series: Series, *, named: bo
 def incident_html(incident: Incident, monitoring: Monitoring) -> str:
     """Its cause, since when, and each open alert: the rule in words, its value against the threshold, who has seen it."""
     since = f"since {moment(incident.began)} ({ago(incident.began, monitoring.now())})"
-    rows = "".join(
-        f"<li><b>{escape(view.rule)}</b> {escape(view.severity)}, {escape(view.state)} {escape(ago(view.since, monitoring.now()))}: "
-        f"{escape(_against(view))} {escape(_seen(view))}</li>"
-        for view in incident.open
-    )
+    rows = "".join(f"<li>{_alert_html(view, monitoring)}</li>" for view in incident.open)
+    cause = _sentence(incident.cause) if incident.cause else "No cause is seen."
     return (
         f'{_STYLE}<article class="incident"><p class="slug">{escape(incident.severity)} - {escape(since)}</p>'
-        f"<p>{escape(_sentence(incident.cause) if incident.cause else 'No cause is seen.')}</p><ul>{rows}</ul></article>"
+        f"<p>{escape(cause)}</p><ul>{rows}</ul></article>"
     )
 
 
-def _against(view: AlertView) -> str:
-    """The rule's words, what was measured, and what it may be."""
+def _alert_html(view: AlertView, monitoring: Monitoring) -> str:
+    """The rule's words, what was measured, what it may be, and who has seen it."""
+    state = "began firing" if view.state == "firing" else "became pending"
+    when = ago(view.since, monitoring.now())
     rule = _RULES.get(view.rule)
     if rule is None:
-        return "it stays until a person lifts it on the page about flags."
-    window = span(60.0 * rule.minutes) if rule.minutes > 60 else f"{rule.minutes} min"
-    return (
-        f"{rule.words} over {window}. It was {amount(view.rule, view.value)} then; "
-        f"the threshold is {amount(view.rule, view.threshold)}."
-    )
+        said = f"{state} {when}. It stays until a person lifts it, on the page Flags and rollback."
+    else:
+        window = f"{rule.minutes} min" if rule.minutes <= 60 else f"{rule.minutes / 60:g} h"
+        said = (
+            f"{rule.words} over {window}. It was {amount(view.rule, view.value)} when it {state}, {when}; "
+            f"the threshold is {amount(view.rule, view.threshold)}."
+        )
+    return f"<b>{escape(view.rule)}</b> ({escape(view.severity)}, {escape(view.state)}): {escape(f'{said} {_seen(view)}')}"
 
 
 def _seen(view: AlertView) -> str:

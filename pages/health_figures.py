@@ -12,6 +12,7 @@ import streamlit as st
 from cinegen_core.monitor.metrics import LEAST_PAIRS, CohortFigures, Correlation, Figures
 from cinegen_core.telling import TIER_WORDS
 from pages.frame import NO_DATA, number, percent, span, table
+from pages.health_ink import Ink, Layered, ink, inked
 from pages.health_readings import LATENCY_DAYS, DayTimes
 from pages.shared import literal
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from cinegen_core.readiness import Finding
 
 _FLAGS_PAGE = "pages/flags.py"
-_NAMES = {"p50": "P50 (half stay within)", "p95": "P95 (19 of 20)", "p99": "P99 (99 of 100)"}
+_NAMES = {"p50": "P50", "p95": "P95", "p99": "P99"}
 
 
 def criteria(findings: Sequence[Finding]) -> None:
@@ -92,14 +93,14 @@ def times(found: Figures, days: Sequence[DayTimes] | None) -> None:
             if taken is not None
             else dict.fromkeys(("P50", "P95", "P99", "Mean"), NO_DATA)
         ],
-        caption="From request to answer, waiting included; exact, over all answers of the span.",
+        caption="From request to answer, waiting included. P95 is the time that 95 of 100 answers stay within; exact, over all of the span.",
     )
     if days is None:
         st.caption("The days are being counted.")
     elif len(days) < 2:
         st.caption("By day: not before there are answers on two days.")
     else:
-        st.altair_chart(latency_chart(days), width="stretch", alt=_latency_words(days))
+        st.altair_chart(latency_chart(days, ink()), width="stretch", alt=_latency_words(days))
         with st.expander("The same by day, as a table"):
             table(
                 {
@@ -121,33 +122,39 @@ def _latency_words(days: Sequence[DayTimes]) -> str:
     )
 
 
-def latency_chart(days: Sequence[DayTimes]) -> alt.LayerChart | alt.FacetChart:
+def latency_chart(days: Sequence[DayTimes], colours: Ink) -> Layered:
     """Three lines, told apart by dash and mark as well as by colour."""
     rows = [
         {"day": one.day.isoformat(), "seconds": getattr(one.times, key), "of": name}
         for one in days
         for key, name in _NAMES.items()
     ]
-    order = list(_NAMES.values())
     base = alt.Chart(alt.InlineData(values=rows)).encode(
         x=alt.X("day:T", title=f"Day (UTC), the last {LATENCY_DAYS}", axis=alt.Axis(format="%d %b")),
-        y=alt.Y("seconds:Q", title="Seconds from request to answer", scale=alt.Scale(zero=True)),
+        y=alt.Y("seconds:Q", title="Seconds from request to answer"),
         tooltip=[
             alt.Tooltip("day:T", title="Day", format="%d %b"),
             alt.Tooltip("of:N", title="Percentile"),
             alt.Tooltip("seconds:Q", title="Seconds", format=".1f"),
         ],
     )
-    legend = alt.Legend(orient="top", columns=1, labelLimit=300)
-    lines = base.mark_line().encode(
-        strokeDash=alt.StrokeDash("of:N", sort=order, title=None, legend=legend),
-        color=alt.Color("of:N", sort=order, title=None, legend=legend),
+    names = list(_NAMES.values())
+    legend = alt.Legend(orient="top", title=None, symbolStrokeWidth=2, symbolSize=90)
+    colour = alt.Color(
+        "of:N", legend=legend,
+        scale=alt.Scale(domain=names, range=[colours.text, colours.accent, colours.text]),
+    )  # fmt: skip
+    dash = alt.StrokeDash("of:N", legend=None, scale=alt.Scale(domain=names, range=[[1, 0], [6, 3], [2, 3]]))
+    shape = alt.Shape(
+        "of:N", legend=legend, scale=alt.Scale(domain=names, range=["circle", "square", "triangle-up"])
     )
-    marks = base.mark_point(filled=True, size=40).encode(
-        shape=alt.Shape("of:N", sort=order, title=None, legend=legend),
-        color=alt.Color("of:N", sort=order, title=None, legend=legend),
+    return inked(
+        alt.layer(
+            base.mark_line().encode(color=colour, strokeDash=dash),
+            base.mark_point(size=45).encode(color=colour, shape=shape),
+        ).properties(height=260),
+        colours,
     )
-    return alt.layer(lines, marks).properties(height=260)
 
 
 def tiers(found: Figures) -> None:
@@ -237,7 +244,7 @@ def readers(found: Figures) -> None:
         )
         return
     rows: dict[str, Correlation] = {"quality": found.rating_quality, **(found.rating_dimensions or {})}
-    st.altair_chart(agreement_chart(rows), width="stretch", alt=_agreement_words(found.rating_quality))
+    st.altair_chart(agreement_chart(rows, ink()), width="stretch", alt=_agreement_words(found.rating_quality))
     table(
         (
             {
@@ -260,17 +267,25 @@ def _agreement_words(found: Correlation) -> str:
     return f"Correlation of ratings with quality {found.value:+.2f}, interval {_interval(found)}; the table has the dimensions."
 
 
-def agreement_chart(rows: Mapping[str, Correlation]) -> alt.LayerChart | alt.FacetChart:
+def agreement_chart(rows: Mapping[str, Correlation], colours: Ink) -> Layered:
     """A mark with its interval for each; the line stands at 0."""
     values = [
         {"of": name.replace("_", " "), "value": found.value, "low": found.low, "high": found.high}
         for name, found in rows.items()
     ]
-    base = alt.Chart(alt.InlineData(values=values)).encode(y=alt.Y("of:N", sort=None, title=None))
-    zero = alt.Chart(alt.InlineData(values=[{"at": 0}])).mark_rule(strokeDash=[3, 3]).encode(x="at:Q")
+    base = alt.Chart(alt.InlineData(values=values)).encode(
+        y=alt.Y("of:N", sort=[str(one["of"]) for one in values], title=None)
+    )
+    zero = (
+        alt.Chart(alt.InlineData(values=[{"at": 0}]))
+        .mark_rule(strokeDash=[3, 3], color=colours.text)
+        .encode(x=alt.X("at:Q", title=None))
+    )
     axis = alt.X("value:Q", title="Rank correlation with ratings", scale=alt.Scale(domain=[-1, 1]))
-    whisker = base.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q"), x2="high:Q")
-    mark = base.mark_point(filled=True, size=70).encode(
+    whisker = base.mark_rule(strokeWidth=2, color=colours.text).encode(
+        x=alt.X("low:Q", title=None), x2="high:Q"
+    )
+    mark = base.mark_point(filled=True, size=70, color=colours.accent).encode(
         x=axis,
         tooltip=[
             alt.Tooltip("of:N", title="Ratings with"),
@@ -279,4 +294,4 @@ def agreement_chart(rows: Mapping[str, Correlation]) -> alt.LayerChart | alt.Fac
             alt.Tooltip("high:Q", title="To", format="+.2f"),
         ],
     )
-    return alt.layer(zero, whisker, mark).properties(height=28 * len(values) + 20)
+    return inked(alt.layer(zero, whisker, mark).properties(height=28 * len(values) + 20), colours)

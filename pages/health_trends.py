@@ -12,6 +12,7 @@ import streamlit as st
 from cinegen_core.monitor.outlook import Day, Outlook
 from cinegen_core.monitor.trends import LEAST_DAYS, LEAST_POINTS, Forecast, Trend
 from pages.frame import number, percent, span, table
+from pages.health_ink import Ink, Layered, ink, inked
 
 _WORDS = {"IMPROVING": "rises", "STABLE": "is stable", "DECLINING": "falls"}
 What = Literal["quality", "episodes"]
@@ -23,20 +24,21 @@ def trends(found: Outlook, now: datetime) -> None:
         st.caption("No episodes in the last 56 days, so no trend.")
         return
     over = [day for day in found.days if day.day + timedelta(days=1) <= now.astimezone(UTC)]
-    _one("quality", found.days, found.quality, found.quality_ahead, found.changes)
+    st.caption("The last 56 days, whatever the span above. Charts show whole days of UTC.")
+    _one("quality", over, found.quality, found.quality_ahead, found.changes)
     scored = sum(day.quality is not None for day in over)
     st.markdown(_forecast_words(found.quality_ahead, scored, "quality", "of 10", 2))
     if found.changes:
         days = ", ".join(f"{day:%d %b}" for day in found.changes)
         st.caption(
-            f"The level changed on {days} (dotted lines): change points found by PELT, each level lasting five days or more."
+            f"The level changed on {days} (dotted): change points found by PELT, each level lasting five days or more."
         )
-    _one("episodes", found.days, found.volume, found.volume_ahead, ())
+    _one("episodes", over, found.volume, found.volume_ahead, ())
     st.markdown(_forecast_words(found.volume_ahead, len(over), "episodes", "a day", 0))
     with st.expander("The days, as a table"):
         table(
             {
-                "Day (UTC)": f"{day.day:%d %b}",
+                "Day (UTC)": f"{day.day:%d %b}{'' if day in over else ', so far'}",
                 "Episodes": f"{day.episodes:,}",
                 "Quality": number(day.quality, "", 2),
                 "Errors": percent(day.error_rate),
@@ -51,26 +53,39 @@ def trends(found: Outlook, now: datetime) -> None:
 def _one(
     what: What, days: Sequence[Day], trend: Trend, ahead: Forecast | None, changes: Sequence[datetime]
 ) -> None:
-    title, unit, of = (
-        ("Quality", "of 10", "hourly means")
-        if what == "quality"
-        else ("Episodes a day", "episodes", "whole days")
-    )
-    st.subheader(title)
-    words = trend_words(trend, title.partition(" ")[0], unit, of)
+    st.subheader("Quality" if what == "quality" else "Episodes a day")
+    words = trend_words(what, trend)
     st.markdown(words)
-    st.altair_chart(chart(what, days, ahead, changes), width="stretch", alt=words)
+    if len(days) > 1:
+        st.altair_chart(chart(what, days, ahead, changes, ink()), width="stretch", alt=words)
+    else:
+        st.caption("A chart takes two whole days.")
 
 
-def trend_words(trend: Trend, what: str, unit: str, of: str) -> str:
+def trend_words(what: What, trend: Trend) -> str:
     """The direction, and what it rests on."""
-    does = _WORDS[trend.direction] if what != "Episodes" else f"a day: {_WORDS[trend.direction]}"
+    subject, of, digits = (
+        ("Quality", "hourly means", 3) if what == "quality" else ("The number of episodes", "whole days", 1)
+    )
     if trend.points < LEAST_POINTS:
-        return f"{what}: no direction yet. It takes {LEAST_POINTS} {of}; there are {trend.points}."
-    slope = "" if trend.slope is None else f" {trend.slope:+.3f} {unit} a day"
-    interval = "" if trend.low is None else f" (95 %: {trend.low:+.3f} to {trend.high:+.3f})"
+        return f"No direction yet: it takes {LEAST_POINTS} {of}, and there are {trend.points}."
+    slope = "" if trend.slope is None else f", by {_signed(trend.slope, digits)} from day to day"
+    interval = (
+        ""
+        if trend.low is None or trend.high is None
+        else f" (95 %: {_signed(trend.low, digits)} to {_signed(trend.high, digits)})"
+    )
     p = "" if trend.p is None else f", p = {trend.p:.3f}" if trend.p >= 0.001 else ", p below 0.001"
-    return f"{what} {does}:{slope}{interval}, slope by Theil and Sen. Mann-Kendall test over {trend.points} {of}{p}."
+    return (
+        f"{subject} {_WORDS[trend.direction]}{slope}{interval}. "
+        f"Slope by Theil and Sen, direction by the Mann-Kendall test over {trend.points} {of}{p}."
+    )
+
+
+def _signed(value: float, digits: int) -> str:
+    """With its sign, a real minus, which a line is not broken after; what rounds to nothing has none."""
+    text = f"{value:+.{digits}f}"
+    return text[1:] if float(text) == 0.0 else text.replace("-", "\u2212")
 
 
 def _forecast_words(ahead: Forecast | None, days: int, what: str, unit: str, digits: int) -> str:
@@ -85,8 +100,8 @@ def _forecast_words(ahead: Forecast | None, days: int, what: str, unit: str, dig
 
 
 def chart(
-    what: What, days: Sequence[Day], ahead: Forecast | None, changes: Sequence[datetime]
-) -> alt.LayerChart | alt.FacetChart:
+    what: What, days: Sequence[Day], ahead: Forecast | None, changes: Sequence[datetime], colours: Ink
+) -> Layered:
     """The days as a line with marks, days on which the level changed as dotted lines, the forecast as a cross with its interval."""
     title = "Mean quality (0 to 10)" if what == "quality" else "Episodes a day"
     rows = [
@@ -100,12 +115,18 @@ def chart(
         alt.Tooltip("day:T", title="Day", format="%d %b"),
         alt.Tooltip("value:Q", title=title, format=".2f"),
     ]
-    past = alt.Chart(alt.InlineData(values=rows)).mark_line(point=True).encode(x=x, y=y, tooltip=tooltip)
+    past = (
+        alt.Chart(alt.InlineData(values=rows))
+        .mark_line(point=alt.OverlayMarkDef(color=colours.text), color=colours.text)
+        .encode(x=x, y=y, tooltip=tooltip)
+    )
     layers: list[Any] = [past]
     if changes:
         marked = [{"day": day.isoformat()} for day in changes]
         layers.append(
-            alt.Chart(alt.InlineData(values=marked)).mark_rule(strokeDash=[2, 4]).encode(x=alt.X("day:T"))
+            alt.Chart(alt.InlineData(values=marked))
+            .mark_rule(strokeDash=[2, 4], color=colours.text)
+            .encode(x=alt.X("day:T"))
         )
     if ahead is not None:
         row = {
@@ -116,10 +137,12 @@ def chart(
         }
         coming = alt.Chart(alt.InlineData(values=[row]))
         layers.append(
-            coming.mark_rule(strokeDash=[6, 3], strokeWidth=2).encode(x=x, y=alt.Y("low:Q"), y2="high:Q")
+            coming.mark_rule(strokeDash=[6, 3], strokeWidth=2, color=colours.accent).encode(
+                x=x, y=alt.Y("low:Q"), y2="high:Q"
+            )
         )
         layers.append(
-            coming.mark_point(shape="cross", size=110, filled=True).encode(
+            coming.mark_point(shape="cross", size=110, filled=True, color=colours.accent).encode(
                 x=x,
                 y=y,
                 tooltip=[
@@ -130,4 +153,4 @@ def chart(
                 ],
             )
         )
-    return alt.layer(*layers).properties(height=240)
+    return inked(alt.layer(*layers).properties(height=240), colours)

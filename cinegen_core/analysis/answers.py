@@ -176,12 +176,16 @@ class AnswerBook:
             return
         # what is stored was validated when it was recorded; to validate it again would take most of the time
         told = [from_json(event) if isinstance(event, str) else event for _, event in found]
-        records = _records(told, GenerationEvent, "generation", known=self._known)
-        self._answers = _together(self._answers, _answers(records), "id")
-        self._engines = _together(self._engines, _engines(records), "id")
-        heard = _records(told, FeedbackEvent, "feedback", known=self._known)
-        self._heard = _together(self._heard, _heard(heard), "feedback")
-        self._ratings = _joined(self._heard, self._answers)
+        known = set(self._known)
+        records = _records(told, GenerationEvent, "generation", known)
+        heard = _heard(_records(told, FeedbackEvent, "feedback", known))
+        answers = _together(self._answers, _answers(records), "id")
+        engines = _together(self._engines, _engines(records), "id")
+        heard = _together(self._heard, heard, "feedback")
+        ratings = _joined(heard, answers)
+        # all or nothing: what could not be read is read again the next time
+        self._answers, self._engines, self._heard, self._ratings = answers, engines, heard, ratings
+        self._known = known
         self._last = max(number for number, _ in found)
 
 

@@ -123,13 +123,11 @@ def trend_chart(
         )
         .add_params(brush)
     )
-    rules = (
-        alt.Chart(shown)
-        .transform_filter("datum.change")
-        .mark_rule(color=ACCENT, strokeDash=[2, 4])
-        .encode(x=x)
-    )
-    return _layered(band, line, levels, rules, points).properties(title=_headed(title))
+    layers = [band, line, levels, points]
+    if changes:
+        at_changes = alt.Chart(shown[shown["change"]]).encode(x=x)
+        layers.insert(0, at_changes.mark_rule(color=ACCENT, strokeDash=[2, 4]))
+    return _layered(*layers).properties(title=_headed(title))
 
 
 def means_chart(
@@ -236,7 +234,8 @@ def _pairs(
 
 def brushed(filters: Filters, selection: Mapping[str, Any]) -> Filters:
     """These filters, narrowed to what is brushed in charts: `selection` as `st.altair_chart(..., on_select="rerun")` returns it, by the names
-    `BRUSH_QUALITY` and `BRUSH_TIME`. Values are widened to the bars and whole minutes they touch. A brush that is
+    `BRUSH_QUALITY` and `BRUSH_TIME`. Give it only what the other charts hold, to draw a chart that filters all but itself: drawn from its own
+    brush, it would lose it. Values are widened to the bars and whole minutes they touch. A brush that is
     missing, cleared or unreadable changes nothing."""
     changes: dict[str, object] = {}
     if (ends := _ends(selection.get(BRUSH_QUALITY))) is not None:
@@ -252,14 +251,10 @@ def brushed(filters: Filters, selection: Mapping[str, Any]) -> Filters:
 
 def _minutes(first: float, last: float) -> dict[str, object]:
     try:
-        since, until = (datetime.fromtimestamp(at / 1000.0, UTC) for at in (first, last))
+        since, until = (datetime.fromtimestamp(at // 60_000 * 60, UTC) for at in (first, last))
+        return {"since": since, "until": until + timedelta(minutes=1)}
     except (ValueError, OverflowError, OSError):
         return {}
-    minute = timedelta(minutes=1)
-    return {
-        "since": since.replace(second=0, microsecond=0),
-        "until": until.replace(second=0, microsecond=0) + minute,
-    }
 
 
 def _ends(brush: object) -> tuple[float, float] | None:

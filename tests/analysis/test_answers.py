@@ -261,6 +261,20 @@ def test_a_book_lets_go_of_what_the_log_forgets(log: SqlEvents) -> None:
     assert types_of(found.ratings) == dict(RATING_TYPES)
 
 
+def test_a_read_that_fails_loses_nothing_of_what_comes_after() -> None:
+    good = an_answer("a").model_dump_json()
+    given: list[tuple[int, Event | str]] = [(1, good), (2, '{"kind":"generation","id":"b"}')]
+
+    def read(*, after: int, series: Series | None, kinds: Iterable[str]) -> Sequence[tuple[int, Event | str]]:
+        return [one for one in given if one[0] > after]
+
+    book = AnswerBook(read)
+    with pytest.raises(KeyError):
+        book.tables()
+    given[1] = (2, an_answer("b"))
+    assert list(book.tables().answers["id"]) == ["a", "b"]
+
+
 def test_many_who_ask_at_once_see_the_same_book(log: SqlEvents) -> None:
     events = many_answers(120)
     log.add(*events)

@@ -146,6 +146,7 @@ def test_a_brush_that_is_cleared_changes_nothing() -> None:
     filters = Filters(quality=Span(low=7))
     assert charts.brushed(filters, {}) == filters
     assert charts.brushed(filters, {"brush_quality": {}, "brush_time": {}}) == filters
+    assert charts.brushed(filters, {"brush_time": {"at": [0, 253402300799999]}}) == filters
 
 
 NUMBERS = st.one_of(st.floats(), st.integers(), st.none(), st.text(max_size=3))
