@@ -1,180 +1,182 @@
-"""Ask for an episode, watch it being written, read it, choose, and read on."""
+"""Choose or begin a series, have an episode written, read it, revise it, choose, and read on."""
 
 from __future__ import annotations
 
-import re
 from typing import Literal
 
 import streamlit as st
-from pydantic import ValidationError
 
+from cinegen_core.access import Action
+from cinegen_core.acting import Acting
+from cinegen_core.drafting import draft_of, keep_bible
 from cinegen_core.jobs import JobView
-from cinegen_core.store import Record, Season, StoreError
-from cinegen_core.story import EpisodeRequest, Policy, StoryBible
-from cinegen_core.story.formats import to_fdx, to_fountain, to_json, to_text
-from cinegen_core.studio import Studio, StudioBusyError
-from cinegen_core.telling import TIER_WORDS
-from pages.asking import Wish, choose_bible, how
-from pages.script_view import PAGE_STYLE, attempts_html, draft_html, engines_html, scorecard_html, script_html
-from pages.shared import literal, the_studio
+from cinegen_core.store import Season, StoreError
+from cinegen_core.story import StoryBible
+from cinegen_core.story.errors import StoryError
+from pages.asking import choose_bible, how
+from pages.frame import page, refused
+from pages.generate_form import bible_form, forget, usable
+from pages.generate_path import asked, firsts, go, newest, record_of, stay, summaries, way
+from pages.generate_read import begin, read, request_for
+from pages.generate_season import look_back
+from pages.generate_watch import watch
+from pages.script_view import PAGE_STYLE
+from pages.shared import literal
 
-_PHASES = {
-    "draft": "Drafting",
-    "engines": "The engines say what they want",
-    "synthesis": "Writing it out",
-    "check": "Looking for what was asked",
-    "repair": "Mending what is missing",
-}
 _SEASONS_SHOWN = 12
+_VIEWS = {"": "Script", "season": "Season", "bible": "Bible"}
 
 
-def page() -> None:
-    studio = the_studio()
+def draw(me: Acting) -> None:
     st.html(PAGE_STYLE)
-    emergency = studio.emergency
-    if emergency is not None:
-        st.warning(
-            literal(
-                f"Emergency mode, by {emergency.by}: {emergency.reason}. Only the template writes until it ends."
-            )
-        )
     try:
-        season = studio.store.season(st.query_params.get("season", ""))
-        _sidebar(studio, season)
+        season = me.studio.store.season(asked("season"))
+        _sidebar(me, season)
         if season is None:
-            _new_series(studio)
+            _new_series(me)
         else:
-            _season(studio, season)
+            _season(me, season)
     except StoreError as error:
-        st.error(literal(str(error)))
+        refused(error)
 
 
-def _go(**params: str | None) -> None:
-    """Another place in the studio. The address says which, so that a reload or a second tab finds it."""
-    st.query_params.from_dict({name: value for name, value in params.items() if value})
-    st.rerun()
-
-
-def _sidebar(studio: Studio, season: Season | None) -> None:
-    others = [other for other in studio.store.seasons() if season is None or other.id != season.id]
+def _sidebar(me: Acting, season: Season | None) -> None:
+    others = [other for other in me.studio.store.seasons() if season is None or other.id != season.id]
     with st.sidebar:
         if season is not None:
             st.subheader(literal(season.title))
             with st.container(gap=None):
-                _episodes(studio, season)
-            if st.button("New series", icon=":material/add:", key="new_series", width="stretch"):
-                _go()
+                _episodes(me, season)
+            if me.may(Action.WRITE) and st.button(
+                "New series", icon=":material/add:", key="new_series", width="stretch"
+            ):
+                go()
         if others:
             st.subheader("Seasons")
         with st.container(gap=None):
             for other in others[:_SEASONS_SHOWN]:
                 label = f"{literal(other.title)} ({other.started.astimezone():%d %b, %H\\:%M})"
                 if st.button(label, key=f"season_{other.id}", width="stretch", type="tertiary"):
-                    _go(season=other.id)
+                    go(season=other.id)
+        if len(others) > _SEASONS_SHOWN:
+            st.caption(f"The newest {_SEASONS_SHOWN} of {len(others)}.")
+            _find(others)
 
 
-def _episodes(studio: Studio, season: Season) -> None:
-    current = st.query_params.get("episode", "")
-    for record in _path(studio, season, current):
-        kind: Literal["primary", "tertiary"] = "primary" if record.id == current else "tertiary"
-        label = f"{record.number}. {literal(record.generation.episode.title)}"
-        if st.button(label, key=f"to_{record.id}", width="stretch", type=kind):
-            _go(season=season.id, episode=record.id)
+def _find(others: list[Season]) -> None:
+    titles = {other.id: f"{other.title} ({other.started.astimezone():%d %b %Y, %H:%M})" for other in others}
+    found = st.selectbox(
+        "Find a season", list(titles), index=None, key="find_season", format_func=titles.__getitem__
+    )
+    if found is not None:
+        del st.session_state["find_season"]
+        go(season=found)
 
 
-def _path(studio: Studio, season: Season, current: str) -> list[Record]:
-    """The episodes that led to the current one, it, and those that were last written after it."""
-    records = studio.store.records(season.id)
-    by_id = {record.id: record for record in records}
-    path: list[Record] = []
-    here = by_id.get(current)
-    while here is not None:
-        path.insert(0, here)
-        here = by_id.get(here.parent or "")
-    while path:
-        after = [record for record in records if record.parent == path[-1].id]
-        if not after:
-            break
-        path.append(after[-1])
-    return path or list(records)
+def _episodes(me: Acting, season: Season) -> None:
+    current = asked("episode")
+    for one in way(summaries(me, season.id), current):
+        kind: Literal["primary", "tertiary"] = "primary" if one.id == current else "tertiary"
+        if st.button(f"{one.number}. {literal(one.title)}", key=f"to_{one.id}", width="stretch", type=kind):
+            go(season=season.id, episode=one.id)
 
 
-def _new_series(studio: Studio) -> None:
+def _new_series(me: Acting) -> None:
     st.title("What shall we write?")
-    chosen = choose_bible()
-    wish = how(studio, key="first", number=1)
-    if (
-        st.button("Write episode 1", type="primary", key="write", disabled=chosen is None)
-        and chosen is not None
-    ):
-        season = studio.open_season(chosen.bible, source=chosen.source)
-        _begin(studio, season, _request(chosen.bible, wish), wish)
-
-
-def _request(
-    bible: StoryBible, wish: Wish, parent: Record | None = None, choice: str | None = None
-) -> EpisodeRequest:
-    return EpisodeRequest.model_validate(
-        {
-            "bible": bible,
-            "number": parent.number + 1 if parent else 1,
-            "state": parent.generation.episode.state if parent else None,
-            "choice": choice,
-            "direction": wish.direction,
-            "seed": wish.seed,
-            "minutes": wish.minutes,
-        }
+    if not me.may(Action.WRITE):
+        st.info("Choose a season at the left to read its episodes. Writing takes the role writer.")
+        return
+    chosen = choose_bible(me)
+    wish = how(me, key="first", number=1, first=True)
+    with st.container(horizontal=True):
+        write = st.button(
+            f"Write episode {wish.number}", type="primary", key="write", disabled=chosen is None
+        )
+        keep = chosen is not None and chosen.draft and st.button("Save the series only", key="save_series")
+    if chosen is None or not (write or keep):
+        return
+    if keep:
+        season = me.open_season(chosen.bible, source=chosen.source)
+        forget(me, chosen.draft)
+        go(season=season.id)
+    begin(
+        me,
+        lambda: _opened(me, chosen.bible, chosen.source, chosen.draft),
+        request_for(chosen.bible, wish),
+        wish,
     )
 
 
-def _begin(
-    studio: Studio, season: Season, request: EpisodeRequest, wish: Wish, parent: str | None = None
-) -> None:
-    try:
-        job = studio.start(request, season=season.id, parent=parent, policy=wish_policy(studio, wish))
-    except StudioBusyError as error:
-        st.warning(literal(str(error)))
+def _opened(me: Acting, bible: StoryBible, source: str, draft: str) -> Season:
+    season = me.open_season(bible, source=source)
+    if draft:
+        forget(me, draft)
+    return season
+
+
+def _season(me: Acting, season: Season) -> None:
+    job = asked("job")
+    view = me.studio.job(job) if job else None
+    anew = bool(job and asked("scene"))
+    if view is not None and view.state == "running" and not anew:
+        watch(me, season, view)
         return
-    _go(season=season.id, episode=parent, job=job)
-
-
-def wish_policy(studio: Studio, wish: Wish) -> Policy:
-    return studio.policy(tier=wish.tier, writer=wish.writer)
-
-
-def _season(studio: Studio, season: Season) -> None:
-    job = st.query_params.get("job", "")
-    view = studio.job(job) if job else None
-    if view is not None and view.state == "running":
-        _watch(studio, season, view)
-        return
-    if job:
-        _ended(studio, season, job, view)
-    record = studio.store.record(season.id, st.query_params.get("episode", ""))
-    bible = studio.store.bible(season.id)
+    if job and job in me.studio.store.record_ids(season.id):
+        go(
+            season=season.id, episode=job,
+            beside="revise" if anew else None, line=f"{asked('scene')}.1" if anew else None,
+        )  # fmt: skip
+    st.title(literal(season.title))
+    if job and not anew:
+        _ended(view)
+    bible = me.studio.store.bible(season.id)
     if bible is None:
         st.error("The bible of this season is gone. Begin a new series.")
-    elif record is not None:
-        _read(studio, season, bible, record)
+        return
+    _views()
+    shown = asked("view")
+    if shown == "season":
+        look_back(me, season, bible)
+    elif shown == "bible":
+        _bible(me, season, bible)
     else:
-        _first_of(studio, season, bible)
+        _script(me, season, bible)
 
 
-def _first_of(studio: Studio, season: Season, bible: StoryBible) -> None:
-    """A season without an episode chosen: its latest, or if there is none, its first to be written."""
-    records = studio.store.records(season.id)
-    if records and not st.query_params.get("job"):
-        _go(season=season.id, episode=max(records, key=lambda record: record.saved).id)
-    st.title(literal(season.title))
-    wish = how(studio, key="first", number=1)
-    if st.button("Write episode 1", type="primary", key="write"):
-        _begin(studio, season, _request(bible, wish), wish)
+def _views() -> None:
+    st.session_state["view"] = asked("view") if asked("view") in _VIEWS else ""
+    st.segmented_control(
+        "View", list(_VIEWS), key="view", required=True, format_func=_VIEWS.__getitem__,
+        label_visibility="collapsed", on_change=_turned,
+    )  # fmt: skip
 
 
-def _ended(studio: Studio, season: Season, job: str, view: JobView | None) -> None:
-    """What became of the job in the address: to its episode, or a word on why there is none."""
-    if studio.store.record(season.id, job) is not None:
-        _go(season=season.id, episode=job)
+def _turned() -> None:
+    st.query_params["view"] = st.session_state["view"] or ""
+
+
+def _script(me: Acting, season: Season, bible: StoryBible) -> None:
+    """The episode in the address; without one the season's latest, or if there is none, its first to be written."""
+    record = record_of(me, season.id, asked("episode"))
+    if record is not None:
+        read(me, season, bible, record)
+        return
+    there = summaries(me, season.id)
+    if there and not asked("job"):
+        latest = max(there, key=lambda one: one.saved)
+        go(season=season.id, episode=(newest(there, latest.id) or latest).id)
+    if not me.may(Action.WRITE):
+        st.caption("No episode is written yet. A writer can have the first one written.")
+        return
+    if not there:
+        st.caption("No episode is written yet. The bible can still be changed as you like, its title too.")
+    wish = how(me, key="first", number=1, first=True)
+    if st.button(f"Write episode {wish.number}", type="primary", key="write"):
+        begin(me, lambda: season, request_for(bible, wish), wish)
+
+
+def _ended(view: JobView | None) -> None:
+    """Why the job in the address left no episode."""
     if view is None:
         st.warning(
             "This episode was being written when the studio was closed, so there is none. Ask for it again."
@@ -187,143 +189,38 @@ def _ended(studio: Studio, season: Season, job: str, view: JobView | None) -> No
         st.error(f"Episode {view.number} could not be written. {literal(view.error)}")
 
 
-def _watch(studio: Studio, season: Season, view: JobView) -> None:
-    st.title(literal(season.title))
-    st.subheader(f"Writing episode {view.number}")
-
-    @st.fragment(run_every=0.4)
-    def progress() -> None:
-        now = studio.job(view.id)
-        if now is None or now.state != "running":
-            st.rerun()
-        else:
-            _progress(now)
-
-    if st.button("Stop", key="stop", icon=":material/stop:"):
-        studio.cancel(view.id)
-        studio.wait(view.id, 5)
-        st.rerun()
-    progress()
-
-
-def _progress(view: JobView) -> None:
-    """A line for each step that has begun, and under the engines' step one for each of their phases; then the text so far."""
-    lines: list[str] = []
-    step, group, text = "Getting ready", "", ""
-    calls, tokens, cost = 0, 0, 0.0
-    for update in view.updates:
-        if update.kind == "tier":
-            lines.append(f"**{TIER_WORDS[update.tier].capitalize()}**")
-        elif update.kind == "phase":
-            step, group = _PHASES[update.phase], ""
-            lines.append(step)
-        elif update.kind == "engine":
-            name = literal(update.engine) + ("" if update.ok else " (by its rules)")
-            if update.phase == group:
-                lines[-1] += f", {name}"
-            else:
-                lines.append(f"&emsp;{update.phase}: {name}")
-            group = update.phase
-        elif update.kind == "call":
-            calls, tokens, cost = calls + 1, tokens + update.tokens, cost + update.cost
-        elif update.kind == "text":
-            text = update.text
-        elif update.kind == "attempt" and update.outcome != "accepted":
-            lines.append(f"Not kept for now: {literal(update.reason)}")
-    with st.status(step, state="running", expanded=True):
-        st.markdown("  \n".join(lines))
-        if calls:
-            st.caption(f"{calls} calls, {tokens:,} tokens" + (f", \\${cost:.4f}" if cost else ""))
-    if text:
-        st.html(draft_html(text))
-
-
-def _read(studio: Studio, season: Season, bible: StoryBible, record: Record) -> None:
-    generation = record.generation
-    episode = generation.episode
-    st.title(literal(season.title))
-    st.subheader(f"Episode {episode.number}: {literal(episode.title)}")
-    before = studio.store.record(season.id, record.parent or "")
-    if before is not None and record.choice is not None:
-        st.caption(f"You chose: {literal(before.generation.episode.choice(record.choice).label)}")
-    if generation.notices:
-        st.info("  \n".join(literal(notice) for notice in generation.notices))
-    st.html(script_html(episode))
-    _choices(studio, season, bible, record)
-    _downloads(record)
-    if generation.scorecard is not None:
-        st.subheader("Scorecard")
-        st.html(scorecard_html(generation.scorecard))
-    with st.expander("How it was written"):
-        minutes, seconds = divmod(episode.seconds, 60)
-        st.markdown(
-            f"Written {TIER_WORDS[generation.tier]} by {literal(generation.writer)}, "
-            f"seed {record.seed}. {episode.words} words, planned for {minutes} min {seconds} s."
+def _bible(me: Acting, season: Season, bible: StoryBible) -> None:
+    written = len(set(firsts(summaries(me, season.id)).values()))
+    if not me.may(Action.WRITE):
+        st.caption("The bible can be read in the season's episodes; changing it takes the role writer.")
+        return
+    if written:
+        st.info(
+            f"{'One episode is' if written == 1 else f'{written} episodes are'} written by this bible. What you change holds"
+            " for those to come. Those that are written stay as they are; a scene of theirs that is written anew, or an edited"
+            " line that is scored, is looked at through the new bible."
         )
-        if generation.kept is not None:
-            st.caption(
-                f"The same was asked for on {generation.kept.astimezone():%d %B %Y, %H:%M}; this is that answer."
-            )
-        st.html(attempts_html(generation.attempts))
-        if generation.flags:
-            reasons = "; ".join(f"{key} {why}" for key, why in generation.flag_reasons.items())
-            st.caption(literal(f"Flags: {reasons}."))
-        if generation.engines:
-            st.html(engines_html(generation.engines, record.asked))
-        else:
-            st.caption("No engines took part.")
-
-
-def _choices(studio: Studio, season: Season, bible: StoryBible, record: Record) -> None:
-    episode = record.generation.episode
-    wanted: str | None = None
-    for choice in episode.choices:
-        if st.button(literal(choice.label), key=f"choice_{record.id}_{choice.id}", width="stretch"):
-            wanted = choice.id
-        st.caption(literal(choice.consequence))
-    wish = how(studio, key="next", seed=record.seed, minutes=record.minutes, number=episode.number + 1)
-    if wanted is not None:
-        written = _already(studio, season, record, wanted, wish)
-        if written is not None:
-            _go(season=season.id, episode=written.id)
+    start = draft_of(bible, source=season.source)
+    draft = bible_form(me, season.id, start, titled=not written)
+    if draft == start:
+        st.caption("Nothing is changed yet.")
+        return
+    new = usable(draft)
+    with st.container(horizontal=True):
+        save = st.button("Save the bible", type="primary", key="save_bible", disabled=new is None)
+        drop = st.button("Drop the changes", key="drop_bible")
+    if drop:
+        forget(me, season.id)
+        st.rerun()
+    if save and new is not None:
         try:
-            request = _request(bible, wish, record, wanted)
-        except ValidationError as error:
-            st.error(literal(str(error.errors()[0]["msg"]).removeprefix("Value error, ")))
-        else:
-            _begin(studio, season, request, wish, record.id)
+            keep_bible(me, season, new)
+        except StoryError as error:
+            refused(error)
+            return
+        forget(me, season.id)
+        st.toast("The bible is saved.")
+        stay(view="bible")
 
 
-def _already(studio: Studio, season: Season, parent: Record, choice: str, wish: Wish) -> Record | None:
-    """The episode that this very wish led to before; it would come out the same."""
-    writer = studio.writers_for(wish_policy(studio, wish))[wish.tier].name
-    for record in studio.store.records(season.id):
-        same = (record.seed, record.minutes, record.direction) == (wish.seed, wish.minutes, wish.direction)
-        if (
-            record.parent == parent.id
-            and record.choice == choice
-            and same
-            and (record.generation.tier, record.generation.writer) == (wish.tier, writer)
-        ):
-            return record
-    return None
-
-
-def _downloads(record: Record) -> None:
-    episode = record.generation.episode
-    name = re.sub(r"[^a-z0-9]+", "-", episode.series.casefold()).strip("-")[:60] or "series"
-    name = f"{name}-e{episode.number:02}"
-    files = (
-        ("Fountain", f"{name}.fountain", to_fountain(episode)),
-        ("Final Draft", f"{name}.fdx", to_fdx(episode)),
-        ("Plain text", f"{name}.txt", to_text(episode)),
-        ("JSON", f"{name}.json", to_json(episode)),
-    )
-    for column, (label, file, text) in zip(st.columns(len(files)), files, strict=True):
-        column.download_button(
-            label, text, file, "text/plain; charset=utf-8", key=f"get_{label}", on_click="ignore",
-            icon=":material/download:", width="stretch",
-        )  # fmt: skip
-
-
-page()
+page(draw, Action.READ)

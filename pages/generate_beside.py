@@ -11,8 +11,8 @@ from cinegen_core.acting import Acting
 from cinegen_core.store import Record, Season
 from cinegen_core.telling import TIER_WORDS
 from pages.frame import ago, moment, percent, span
-from pages.generate_path import asked, go, record_of, stay, summaries, versions_of
-from pages.generate_revise import revise
+from pages.generate_path import asked, stay, summaries, versions_of
+from pages.generate_revise import revise, undo
 from pages.script_view import attempts_html, engines_html, scorecard_html
 from pages.shared import literal
 
@@ -69,12 +69,11 @@ def _engines(me: Acting, season: Season, record: Record) -> None:
 def _versions(me: Acting, season: Season, record: Record) -> None:
     versions = versions_of(summaries(me, season.id), record.id)
     numbers = {one.id: number for number, one in enumerate(versions, start=1)}
-    against = asked("against")
     if len(versions) == 1:
         st.caption("This is the only version. Revise it, and the one before stays beside the new one.")
         return
-    if record.revises in numbers and me.may(Action.REVISE):
-        undo_button(season, record)
+    if me.may(Action.REVISE):
+        undo(season, record)
     for one in reversed(versions):
         label = f"{numbers[one.id]}. {literal(one.revision or 'as it was first written')}"
         if st.button(
@@ -84,22 +83,16 @@ def _versions(me: Acting, season: Season, record: Record) -> None:
         from_which = f", from version {numbers[one.revises]}" if one.revises in numbers else ""
         st.caption(literal(f"{ago(one.saved, me.studio.now)}{from_which}"))
     others = [one.id for one in versions if one.id != record.id]
-    shown = st.selectbox(
-        "Mark up what is different from", ["", *others], key=f"against_{record.id}",
-        index=1 + others.index(against) if against in others else 0,
+    key = f"against_{record.id}"
+    st.session_state[key] = asked("against") if asked("against") in others else ""
+    st.selectbox(
+        "Mark up what is different from", ["", *others], key=key, on_change=_against, args=(key,),
         format_func=lambda id: f"version {numbers[id]}" if id else "nothing: show the script as it is",
     )  # fmt: skip
-    if (shown or "") != against:
-        stay(against=shown or None, line=None)
 
 
-def undo_button(season: Season, record: Record) -> None:
-    """Back to the version that this one was made from."""
-    if st.button(
-        "Undo: back to the version before", key="undo", icon=":material/undo:",
-        help="Both are kept. A season opens at the newest.",
-    ):  # fmt: skip
-        go(season=season.id, episode=record.revises, beside=asked("beside"))
+def _against(key: str) -> None:
+    st.query_params["against"] = st.session_state[key] or ""
 
 
 def _origin(me: Acting, season: Season, record: Record) -> None:
@@ -126,6 +119,3 @@ def _origin(me: Acting, season: Season, record: Record) -> None:
     for opinion in card.beside if card is not None else ():
         value = "no answer" if opinion.score is None else f"{opinion.score:g}"
         st.caption(literal(f"Beside the score, {opinion.name}: {value} ({opinion.scale})."))
-
-
-__all__ = ["beside", "record_of", "undo_button"]

@@ -19,7 +19,7 @@ from cinegen_core.studio import StudioBusyError
 from pages.asking import Wish, how
 from pages.frame import refused
 from pages.generate_beside import beside
-from pages.generate_path import after, asked, go, newest, record_of, summaries
+from pages.generate_path import after, asked, go, newest, summaries
 from pages.generate_room import the_room
 from pages.script_view import differences_html, marks_of, script_html
 from pages.shared import literal
@@ -238,6 +238,3 @@ def _once(key: str, record: Callable[[], None]) -> None:
         st.warning(literal(f"This could not be recorded: {error}"))
     else:
         done.add(key)
-
-
-__all__ = ["begin", "read", "record_of", "request_for"]

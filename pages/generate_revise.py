@@ -14,7 +14,7 @@ from cinegen_core.story import Action, Dialogue, Element, Transition
 from cinegen_core.story.editing import MOST_CHARACTERS, MOST_CUE, Insert, Remove, Reword
 from cinegen_core.studio import StudioBusyError
 from pages.frame import refused
-from pages.generate_path import asked, go, stay
+from pages.generate_path import asked, go
 from pages.generate_room import the_room
 from pages.generate_watch import progress, stop_button
 from pages.script_view import line_link
@@ -26,8 +26,7 @@ Kind = Literal["Action", "Speech", "Transition"]
 def revise(me: Acting, season: Season, record: Record) -> None:
     job = asked("job") if asked("scene") else ""
     view = me.studio.job(job) if job else None
-    if record.revises is not None:
-        _undo(season, record)
+    undo(season, record)
     running = view is not None and view.state == "running"
     st.markdown("**A line**")
     _line(me, season, record, busy=running)
@@ -37,12 +36,15 @@ def revise(me: Acting, season: Season, record: Record) -> None:
     _scene(me, season, record, busy=running)
 
 
-def _undo(season: Season, record: Record) -> None:
+def undo(season: Season, record: Record) -> None:
+    """Back to the version that this one was made from, where there is one."""
+    if record.revises is None:
+        return
     if st.button(
-        "Undo", key="undo", icon=":material/undo:",
-        help="Shows the version that this one was made from. Both are kept; a season opens at the newest.",
+        "Undo: back to the version before", key="undo", icon=":material/undo:",
+        help="Both are kept. A season opens at the newest.",
     ):  # fmt: skip
-        go(season=season.id, episode=record.revises, beside="revise")
+        go(season=season.id, episode=record.revises, beside=asked("beside"))
 
 
 # -- lines -------------------------------------------------------------------------------------------------------------
@@ -55,20 +57,25 @@ def _line(me: Acting, season: Season, record: Record, *, busy: bool) -> None:
         for line, element in enumerate(scene.elements, start=1)
     }
     places = list(lines)
-    wanted = asked("line")
+    key = f"line_{record.id}"
+    if asked("line") in lines:
+        st.session_state[key] = asked("line")
     chosen = st.selectbox(
-        "Line", places, key=f"line_{record.id}", index=places.index(wanted) if wanted in lines else 0,
+        "Line", places, key=key, on_change=_line_chosen, args=(key,),
         format_func=lambda place: f"{place}  {_in_short(lines[place])}",
         help="Type a few words of it to find it. Its number is scene and line, as the scorecard counts.",
     )  # fmt: skip
     if chosen is None:
         return
-    if chosen != wanted and not (wanted == "" and chosen == places[0]):
-        stay(line=chosen, against=None)
     scene, line = (int(part) for part in chosen.split("."))
     st.html(f'<div class="card">{line_link(scene, line, "Go to it")}</div>')
     _reword(me, season, record, scene, line, lines[chosen], busy)
     _insert(me, season, record, scene, line, busy)
+
+
+def _line_chosen(key: str) -> None:
+    chosen = st.session_state[key]
+    st.query_params.from_dict({**st.query_params.to_dict(), "line": chosen or "", "against": ""})
 
 
 def _in_short(element: Element) -> str:
@@ -92,7 +99,7 @@ def _reword(
         kept = keep.form_submit_button("Save the line", type="primary", disabled=busy, width="stretch")
         gone = out.form_submit_button("Remove it", disabled=busy, width="stretch")
     if kept:
-        said = None if speaker is None or speaker == element_speaker(element) else speaker
+        said = None if speaker is None or speaker == _speaker(element) else speaker
         beside = (
             None if not isinstance(element, Dialogue) or aside == (element.parenthetical or "") else aside
         )
@@ -103,7 +110,7 @@ def _reword(
         _make(me, season, record, Remove(scene=scene, element=line), f"{scene}.{max(1, line - 1)}")
 
 
-def element_speaker(element: Element) -> str:
+def _speaker(element: Element) -> str:
     return element.speaker if isinstance(element, Dialogue) else ""
 
 
