@@ -9,13 +9,13 @@ import logging
 import random
 import threading
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from pydantic import ValidationError
 
@@ -53,6 +53,9 @@ from cinegen_core.writers.base import Writer
 from cinegen_core.writers.embedded.writer import EmbeddedWriter
 from cinegen_core.writers.model import Calls, ModelWriter, Transport
 from cinegen_core.writers.template import TemplateWriter
+
+if TYPE_CHECKING:
+    from cinegen_core.analysis.answers import AnswerBook
 
 EMBEDDED = "embedded"
 
@@ -116,6 +119,7 @@ class Studio:
         monitoring: Monitoring | None = None,
         notifier: Notifier | None = None,
         deliveries: SqlDeliveries | None = None,
+        log: SqlEvents | None = None,
         warn: Callable[[str], None] | None = None,
         probes: bool = True,
     ) -> None:
@@ -130,6 +134,8 @@ class Studio:
         self.monitoring = monitoring
         self.notifier = notifier
         self.deliveries = deliveries
+        self._log = log
+        self._books: dict[Series, AnswerBook] = {}
         self._heart: Job | None = None
         self._messenger: Job | None = None
         self._warn = warn or logging.getLogger(__name__).warning
@@ -671,6 +677,20 @@ class Studio:
             engines=self.engines,
         )
 
+    def book(self, series: Series = "live") -> AnswerBook:
+        """The answers of a series as tables, which the studio keeps up to date."""
+        # Tables take half a second to load, and only who explores needs them.
+        from cinegen_core.analysis.answers import AnswerBook
+
+        with self._lock:
+            if series not in self._books:
+                read = self._log.read_json if self._log is not None else _nothing_read
+                self._books[series] = AnswerBook(read, series)
+            book = self._books[series]
+        if self.settings.retention_days:
+            book.forget(self.now - timedelta(days=self.settings.retention_days))
+        return book
+
     @property
     def now(self) -> datetime:
         return self._clock.now()
@@ -744,6 +764,11 @@ class Studio:
         self.close()
 
 
+def _nothing_read(*, after: int, series: Series | None, kinds: Iterable[str]) -> list[tuple[int, str]]:
+    """The log of a studio that records nothing."""
+    return []
+
+
 class _Trials:
     """A studio as comparisons see it: what it writes for them is a trial."""
 
@@ -785,6 +810,7 @@ def open_studio(settings: Settings, *, clock: Clock | None = None) -> Studio:
             store=store,
             notifier=open_notifier(settings, clock, database),
             deliveries=deliveries,
+            log=SqlEvents(database),
             comparisons=SqlComparisons(database),
             steering=steering,
             monitoring=monitoring,

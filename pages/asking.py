@@ -161,22 +161,20 @@ def how(
             "A note to the writers", max_chars=2000, height=80, key=f"{key}_direction", persist_state="session",
             placeholder="Slower. And let Pip be the one who finds it.",
         )  # fmt: skip
-        left, middle, right = st.columns(3)
+        columns = iter(st.columns(3 if first else 2))
         if first:
             number = int(
-                left.number_input(
+                next(columns).number_input(
                     "Episode", min_value=1, max_value=999, value=number, step=1, key=f"{key}_number",
                     help="A series that has begun elsewhere can go on here.",
                 )
             )  # fmt: skip
-        else:
-            left.text_input("Episode", value=str(number), key=f"{key}_number_{number}", disabled=True)
-        chosen_seed = middle.number_input(
+        chosen_seed = next(columns).number_input(
             "Seed", min_value=0, max_value=2**53 - 1, value=seed, step=1, key=f"{key}_seed", persist_state="session",
             help="The same seed and the same choices give the same episode."
             " With a language model that holds as long as the answer is kept on this computer.",
         )  # fmt: skip
-        chosen_minutes = right.slider(
+        chosen_minutes = next(columns).slider(
             "Minutes", 2.0, 10.0, minutes, 0.5, key=f"{key}_minutes", persist_state="session"
         )
         tier = st.radio(

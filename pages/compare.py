@@ -158,9 +158,10 @@ def _ended(me: Acting, held: Held, found: Comparison) -> None:
     """Blind as long as the person does not know which is which, and there is something to vote on; then with labels."""
     asked_blind = st.query_params.get("read") == "blind"
     paper = ballot_for(me, found)
-    left = next_pair(me, held, found, paper) if paper is not None else None
+    mine = held.mine(found, me.person)
+    left = next_pair(paper, mine) if paper is not None else None
     if paper is not None and left is not None and not held.has_seen(found, me.person):
-        if asked_blind or held.mine(found, me.person):
+        if asked_blind or mine:
             read_blind(me, held, found, paper, left)
         else:
             invite(me, held, found, paper)
@@ -171,7 +172,7 @@ def _ended(me: Acting, held: Held, found: Comparison) -> None:
             if paper is not None
             else why_not_blind(found) or "This studio records nothing, so nobody can vote here."
         )
-    show_own_votes(me, held, found)
+    show_own_votes(mine)
     show_open(me, held, found)
 
 

@@ -14,7 +14,7 @@ from cinegen_core.comparing.blind import OVERALL, Preferred
 from cinegen_core.monitor.events import VoteEvent
 from cinegen_core.scorer import DIMENSION_WORDS
 from cinegen_core.store import StoreError
-from pages.compare_held import Held, both
+from pages.compare_held import Held, Mine, both
 from pages.compare_read import read_beside
 from pages.frame import refused, table
 from pages.shared import literal
@@ -34,9 +34,8 @@ def ballot_for(me: Acting, comparison: Comparison) -> Ballot | None:
         return None
 
 
-def next_pair(me: Acting, held: Held, comparison: Comparison, paper: Ballot) -> int | None:
+def next_pair(paper: Ballot, mine: Mine) -> int | None:
     """The place (from 0) of the first pair that the person has not voted on; None where all are done."""
-    mine = held.mine(comparison, me.person)
     return next((place for place, pair in enumerate(paper.pairs) if (both(pair), OVERALL) not in mine), None)
 
 
@@ -115,9 +114,8 @@ def _voted(
     return True
 
 
-def show_own_votes(me: Acting, held: Held, comparison: Comparison) -> None:
+def show_own_votes(mine: Mine) -> None:
     """How the person voted, with the labels."""
-    mine = held.mine(comparison, me.person)
     if not mine:
         return
     rows = [

@@ -20,6 +20,9 @@ from pages.asking import choose_bible
 from pages.shared import literal
 
 SEASONS_OFFERED = 50
+EPISODES_OFFERED = 300
+"""The last of a season; a list of more is none that anybody looks through."""
+
 SEEDS = 4
 """Seeds of one comparison at most."""
 
@@ -78,7 +81,7 @@ def _season(studio: Studio) -> Mapping[str, object] | None:
     if bible is None:
         st.error("The bible of this season is gone. Pick another season.")
         return None
-    written = {one.id: one for one in studio.store.summaries(season)}
+    written = {one.id: one for one in studio.store.summaries(season)[-EPISODES_OFFERED:]}
     before = st.selectbox(
         "Written", ["", *written], key=f"compare_after_{season}", persist_state="session",
         format_func=lambda id: f"after episode {written[id].number}, {written[id].title}" if id else "as episode 1",

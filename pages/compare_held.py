@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 import streamlit as st
@@ -27,6 +27,10 @@ READ_ANEW = timedelta(minutes=10)
 
 SKEW = timedelta(hours=1)
 """How far the clocks of studios that share their events may be apart."""
+
+
+Mine = Mapping[tuple[frozenset[str], str], VoteEvent]
+"""A person's votes in a comparison, by the two generations and the subject."""
 
 
 class Listed(Noun):
@@ -141,8 +145,8 @@ class Held:
                 known.counted[by] = results(known.by_id.values(), by=by)
             return known.counted[by]
 
-    def mine(self, comparison: Comparison, person: Person) -> dict[tuple[frozenset[str], str], VoteEvent]:
-        """The person's votes in a comparison, the last of each, by the two generations and the subject."""
+    def mine(self, comparison: Comparison, person: Person) -> Mine:
+        """The person's votes in a comparison, the last of each."""
         monitoring = self._studio.monitoring
         who = monitoring.user(person.id) if monitoring is not None else person.id
         found = [

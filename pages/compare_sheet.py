@@ -15,6 +15,8 @@ SHEET_STYLE = f"""<style>
 .sheets {{ display: grid; gap: 0 1.2rem; font-family: 'Courier Prime', 'Courier New', Courier, 'Liberation Mono', monospace;
   font-size: 0.92rem; line-height: 1.35; overflow-wrap: anywhere; }}
 .apart {{ display: grid; gap: 1.2rem; align-items: start; }}
+.apart > * {{ max-height: 72vh; min-height: 20rem; overflow-y: auto;
+  border-bottom: 1px solid color-mix(in srgb, currentColor 22%, transparent); }}
 .sheets > * {{ padding: 0 1.3rem; background: color-mix(in srgb, currentColor 4%, transparent);
   border: solid color-mix(in srgb, currentColor 22%, transparent); border-width: 0 1px; min-width: 0; }}
 .sheets .top {{ border-top-width: 1px; padding-top: 1.1rem; }}
@@ -37,6 +39,8 @@ SHEET_STYLE = f"""<style>
 .sheets .end ol li {{ margin: 0 0 0.7em; padding: 0; font: inherit; font-size: inherit; }}
 .sheets .end li b {{ display: block; }}
 @media (max-width: {NARROW}px) {{ .st-key-sheets_wide {{ display: none; }} .apart {{ display: grid; gap: 1.2rem; align-items: start; }}
+.apart > * {{ max-height: 72vh; min-height: 20rem; overflow-y: auto;
+  border-bottom: 1px solid color-mix(in srgb, currentColor 22%, transparent); }}
 .sheets > * {{ padding: 0 0.8rem; }} }}
 @media (min-width: {NARROW + 1}px) {{ .st-key-sheets_narrow {{ display: none; }} }}
 </style>"""
@@ -52,31 +56,39 @@ TABLES_STYLE = """<style>
 
 def sheets_html(marks: Sequence[str], episodes: Sequence[Episode], rows: Sequence[Row]) -> str:
     """A column for each episode under its mark, scenes that belong together in one row."""
+    return SHEET_STYLE + _sheets(marks, episodes, rows)
+
+
+def apart_html(marks: Sequence[str], episodes: Sequence[Episode]) -> str:
+    """A column for each episode under its mark, each scrolling by itself."""
+    columns = "".join(
+        f'<div tabindex="0" role="region" aria-label="{escape(mark)}">{_alone(mark, episode)}</div>'
+        for mark, episode in zip(marks, episodes, strict=True)
+    )
+    return f'{SHEET_STYLE}<div class="apart" style="{_columns(len(episodes))}">{columns}</div>'
+
+
+def sheet_html(mark: str, episode: Episode) -> str:
+    """One episode by itself."""
+    return SHEET_STYLE + _alone(mark, episode)
+
+
+def _alone(mark: str, episode: Episode) -> str:
+    rows = tuple(Row(places=(place,)) for place in range(len(episode.scenes)))
+    return _sheets((mark,), (episode,), rows)
+
+
+def _sheets(marks: Sequence[str], episodes: Sequence[Episode], rows: Sequence[Row]) -> str:
     cells = [_top(mark, episode) for mark, episode in zip(marks, episodes, strict=True)]
     for row in rows:
         for place, scene in zip(row.places, row.scenes(episodes), strict=True):
             cells.append(_scene(place, scene))
     cells += [_end(episode) for episode in episodes]
-    return f'{SHEET_STYLE}<div class="sheets" style="{_columns(len(episodes))}">{"".join(cells)}</div>'
+    return f'<div class="sheets" style="{_columns(len(episodes))}">{"".join(cells)}</div>'
 
 
 def _columns(count: int) -> str:
     return f"grid-template-columns: repeat({count}, minmax(0, 1fr))"
-
-
-def apart_html(marks: Sequence[str], episodes: Sequence[Episode]) -> str:
-    """A column for each episode under its mark, each running on by itself."""
-    columns = "".join(
-        f"<div>{sheet_html(mark, episode)}</div>" for mark, episode in zip(marks, episodes, strict=True)
-    )
-    return f'<div class="apart" style="{_columns(len(episodes))}">{columns}</div>'
-
-
-def sheet_html(mark: str, episode: Episode) -> str:
-    """One episode by itself."""
-    return sheets_html(
-        (mark,), (episode,), tuple(Row(places=(place,)) for place in range(len(episode.scenes)))
-    )
 
 
 def _top(mark: str, episode: Episode) -> str:

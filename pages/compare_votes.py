@@ -110,18 +110,16 @@ def _pairs(pairs: list[PairResult], by: By) -> None:
         if len(shown) > CHARTED:
             st.caption(f"The first {CHARTED} of {len(shown)} pairs; the table has all.")
     table(
-        (
-            {
-                "First / second": versus(pair, by),
-                "Wins, losses, ties": f"{pair.wins}, {pair.losses}, {pair.ties}",
-                "Readers": str(pair.readers),
-                "Comparisons": str(pair.comparisons),
-                "First preferred": rate_words(pair),
-                "Sign test": sign_words(pair),
-                "To settle it": outlook_words(pair),
-            }
-            for pair in pairs
-        )
+        {
+            "First / second": versus(pair, by),
+            "Wins, losses, ties": f"{pair.wins}, {pair.losses}, {pair.ties}",
+            "Readers": str(pair.readers),
+            "Comparisons": str(pair.comparisons),
+            "First preferred": rate_words(pair),
+            "Sign test": sign_words(pair),
+            "To settle it": outlook_words(pair),
+        }
+        for pair in pairs
     )
     st.caption("Wins, losses and rates are those of the first of each pair.")
 

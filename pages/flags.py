@@ -16,26 +16,31 @@ from cinegen_core.flags.overviews import Standing, audience, commands_for, phase
 from cinegen_core.steering import KEPT, Steering
 from pages.flags_asking import dialog, offer, outcome
 from pages.flags_journal import journal
-from pages.flags_readings import Counted, fared_reading, outcomes_of, stages_reading, tried_reading
-from pages.flags_sheets import difference_words, flags_html, phases_html, stage_row, triggers_html
+from pages.flags_readings import (
+    OFTEN,
+    SOON,
+    Counted,
+    fared_reading,
+    outcomes_of,
+    stages_reading,
+    tried_reading,
+)  # fmt: skip
+from pages.flags_sheets import (
+    COUNTING,
+    Entry,
+    entries_html,
+    flags_html,
+    phases_html,
+    stage_entry,
+    triggers_html,
+)
 from pages.flags_tried import asked, what_if
-from pages.frame import moment, page, refused, table
+from pages.frame import moment, page, refused
 from pages.shared import literal
 
 Part = Literal["Flags", "Rollouts", "Triggers", "What if", "Journal"]
 
 T = TypeVar("T")
-
-OFTEN = 5.0
-"""Seconds after which what others may have changed is looked at again."""
-
-SOON = 0.7
-"""Seconds after which it is looked whether a count is done."""
-
-COUNTING = (
-    '<p style="margin: 0 0 0.4rem">Going through what is recorded. It takes some seconds where there is much of it.</p>'
-    '<progress aria-label="Counting" style="width: 100%; accent-color: currentColor"></progress>'
-)
 
 
 def draw(me: Acting) -> None:
@@ -137,26 +142,22 @@ def _one(me: Acting, steering: Steering, key: str) -> None:
         else:
             offer(me, "rearm", key, version, primary=True)
     if found:
-        table(
-            (_drift_row(drift) for drift in found),
-            caption="Where it differs from flags.toml, and who made it so",
-        )
+        st.markdown("**Where it differs from flags.toml, and who made it so**")
+        st.html(entries_html([_drifted(drift) for drift in found], "Drift"))
     _who_gets_it(snapshot, one)
     _by_percentage(me, steering, snapshot, key)
 
 
-def _drift_row(drift: Drift) -> dict[str, str]:
+def _drifted(drift: Drift) -> Entry:
     def shown(value: bool | int) -> str:
         return ("on" if value else "off") if isinstance(value, bool) else f"{value} %"
 
-    return {
-        "What": drift.field,
-        "In the file": shown(drift.declared),
-        "In force": shown(drift.effective),
-        "Who": drift.who,
-        "When": moment(drift.at),
-        "Why": drift.why,
-    }
+    return Entry(
+        f"{drift.field}: {shown(drift.effective)}",
+        f"the file says {shown(drift.declared)}",
+        (f"{drift.who}, {moment(drift.at)}: {drift.why}",),
+        revised=True,
+    )
 
 
 def _who_gets_it(snapshot: Snapshot, one: Standing) -> None:
@@ -181,13 +182,10 @@ def _by_percentage(me: Acting, steering: Steering, snapshot: Snapshot, key: str)
     if not stages:
         st.caption("No data: no episode was written with or without it yet.")
         return
-    table(stage_row(stage) for stage in reversed(stages))
-    seconds = stages[-1].differences.seconds
+    st.html(entries_html([stage_entry(stage) for stage in reversed(stages)], "Percentages, the latest first"))
     st.caption(
-        literal(
-            f"Intervals of 95 %. Time now, on less off: {difference_words(seconds, unit='s')}. "
-            "Where people are listed or chosen by an attribute, the difference may be theirs, not the flag's."
-        )
+        "In brackets the interval of the difference, 95 %. Where people are listed or chosen by an attribute, it may be theirs, not "
+        "the flag's."
     )
 
 

@@ -112,10 +112,11 @@ def _body(me: Acting, steering: Steering) -> None:
         st.rerun()
         return
     snapshot = steering.flags.snapshot()
-    key = asked.key or _which(snapshot)
-    if key is None:
-        st.info("Every flag is rolled back already, or none is declared.")
-        return
+    key = asked.key
+    if asked.command == "rollback" and not key:
+        key = _which(snapshot) or ""
+        if not key:
+            return
     prefix = f"asked_{asked.command}_{key}_{st.session_state.get(_COUNT, 0)}"
     _newer()
     enabled, percent = _wanted(snapshot, key, prefix) if asked.command == "set" else (None, None)
@@ -150,7 +151,10 @@ def _body(me: Acting, steering: Steering) -> None:
 def _which(snapshot: Snapshot) -> str | None:
     overlays = snapshot.overlay.flags
     armed = [key for key in snapshot.declared.flags if overlays.get(key, FlagOverlay()).latched is None]
-    return st.selectbox("Flag", armed, key="asked_flag", persist_state="page") if armed else None
+    if not armed:
+        st.info("Every flag that is declared is rolled back already.")
+        return None
+    return st.selectbox("Which flag", armed, None, key="asked_flag", placeholder="Choose the flag")
 
 
 def _wanted(snapshot: Snapshot, key: str, prefix: str) -> tuple[bool, int | None]:
@@ -189,7 +193,7 @@ def _give(
     except StaleVersionError as error:
         st.session_state[_NEWER] = error.newer
         st.session_state[_ASKED] = st.session_state[_ASKED]._replace(version=error.current)
-        st.rerun(scope="fragment")
+        st.rerun()
     except FAILURES as error:
         refused(error)
         return
@@ -204,7 +208,7 @@ def _done_words(asked: Asked, made: Sequence[Change] | None) -> str:
         return "Emergency mode is on." if asked.command == "emergency" else "The emergency is over."
     if not made:
         return "Nothing was changed: it is so already."
-    return f"Done. {'; '.join(change_words(change) for change in made)}."
+    return f"Done: {'; '.join(change_words(change) for change in made)}."
 
 
 def _given(

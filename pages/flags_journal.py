@@ -12,7 +12,8 @@ from cinegen_core.flags.model import Change
 from cinegen_core.flags.overviews import change_words
 from cinegen_core.steering import Steering
 from cinegen_core.store import StoreError
-from pages.frame import moment, refused, table
+from pages.flags_sheets import Entry, entries_html
+from pages.frame import moment, refused
 
 SHOWN = 50
 """Changes on one page of the journal."""
@@ -39,7 +40,7 @@ def journal(steering: Steering) -> None:
         found_here = found[(at - 1) * shown : at * shown]
     else:
         found_here = found
-    table(row(change) for change in found_here)
+    st.html(entries_html([entry(change) for change in found_here], "Changes, the newest first"))
     if not found:
         st.info("No change matches. Clear a filter to see more.")
     st.download_button(
@@ -73,14 +74,10 @@ def _subject(change: Change) -> str:
     return change.subject.partition(":")[2] or change.subject
 
 
-def row(change: Change) -> dict[str, str]:
-    return {
-        "No.": str(change.version),
-        "When": moment(change.at),
-        "Who": change.who,
-        "What, before -> after": change_words(change),
-        "Why": change.why,
-    }
+def entry(change: Change) -> Entry:
+    return Entry(
+        f"{change.version}. {change_words(change)}", moment(change.at), (f"{change.who}: {change.why}",)
+    )
 
 
 def as_json(changes: Sequence[Change]) -> str:

@@ -22,6 +22,12 @@ from pages.health_readings import Reading, Readings
 
 T = TypeVar("T")
 
+OFTEN = 5.0
+"""Seconds after which what others may have changed is looked at again."""
+
+SOON = 0.7
+"""Seconds after which it is looked whether a count is done."""
+
 LATE = timedelta(hours=1)
 """How much later than it happened an outcome may be recorded by another studio, to be found all the same."""
 

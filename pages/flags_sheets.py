@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from html import escape
+from typing import NamedTuple
 
 from cinegen_core.flags.cohorts import Cohort, Difference
 from cinegen_core.flags.overviews import PhaseStanding, Standing
@@ -25,7 +26,7 @@ _STYLE = """<style>
 .marked p { margin: 0; font-size: inherit; }
 .flag-list > li { position: relative; padding: 0.55rem 1.6rem 0.55rem 0; border-top: 1px solid var(--line); }
 .flag-list > li:last-child { border-bottom: 1px solid var(--line); }
-.flag-list .revised { position: absolute; right: 0.2rem; top: 0.5rem; font: 700 1.15rem 'Courier New', Courier, monospace; }
+.marked .revised { position: absolute; right: 0.2rem; top: 0.5rem; font: 700 1.15rem 'Courier New', Courier, monospace; }
 .flag-list .fared { font-variant-numeric: tabular-nums; font-size: 0.9em; }
 .phases { display: grid; grid-template-columns: repeat(auto-fit, minmax(9.5rem, 1fr)); gap: 0.8rem; }
 .phases > li { border-top: 2px solid var(--line); padding-top: 0.45rem; }
@@ -34,6 +35,7 @@ _STYLE = """<style>
 .phases > li.ahead { border-top-style: dashed; }
 .phases .gates { font-size: 0.9em; margin-top: 0.3rem; font-variant-numeric: tabular-nums; }
 .phases .gates b { display: inline-block; }
+.entries > li { position: relative; padding: 0.5rem 1.6rem 0.5rem 0; border-top: 1px solid var(--line); font-variant-numeric: tabular-nums; }
 .triggers > li { padding: 0.6rem 0; border-top: 1px solid var(--line); }
 .bar { position: relative; height: 0.95rem; margin: 1.25rem 0 0.35rem; border: 1px solid color-mix(in srgb, currentColor 45%, transparent); }
 .bar i { display: block; height: 100%; background: color-mix(in srgb, currentColor 38%, transparent); }
@@ -44,6 +46,34 @@ _STYLE = """<style>
 .bar span.left { transform: none; }
 </style>"""
 
+COUNTING = (
+    '<p style="margin: 0 0 0.4rem">Going through what is recorded. It takes some seconds where there is much of it.</p>'
+    '<progress aria-label="Counting" style="width: 100%; accent-color: currentColor"></progress>'
+)
+
+
+class Entry(NamedTuple):
+    """Something with its state, and lines about it; `revised` gets the asterisk."""
+
+    head: str
+    state: str
+    lines: tuple[str, ...] = ()
+    revised: bool = False
+
+
+def entries_html(entries: Sequence[Entry], label: str) -> str:
+    """Entries under each other, which fit any width."""
+    items = "".join(
+        f'<li>{_REVISED if one.revised else ""}<p class="slug">{escape(one.head)}'
+        f"{f' <span>- {escape(one.state)}</span>' if one.state else ''}</p>"
+        + "".join(f"<p>{escape(line)}</p>" for line in one.lines)
+        + "</li>"
+        for one in entries
+    )
+    return f'{_STYLE}<div class="marked"><ul class="entries" aria-label="{escape(label)}">{items}</ul></div>'
+
+
+_REVISED = '<span class="revised" aria-hidden="true">*</span>'
 _STATES = {"done": "done", "here": "here", "ahead": "ahead"}
 
 
@@ -57,17 +87,17 @@ def flags_html(
 
 
 def _flag(one: Standing, revised: bool, fared: Mapping[str, Fared] | None) -> str:
-    mark = '<span class="revised" aria-hidden="true">*</span>' if revised else ""
+    mark = _REVISED if revised else ""
     parts = [one.description] if one.description else []
     if one.needs:
-        parts.append(f"needs {', '.join(one.needs)}")
+        parts.append(f"Needs {', '.join(one.needs)}")
     if one.rollout:
-        parts.append(f"raised by {one.rollout}")
+        parts.append(f"Raised by {one.rollout}")
     if revised:
-        parts.append(f"its file says: {one.declared_words}")
+        parts.append(f"Its file says: {one.declared_words}")
     why = f"<p>{escape(one.latched)}</p>" if one.latched else ""
     found = fared.get(one.key) if fared is not None else None
-    told = "being counted" if found is None else fared_words(found)
+    told = "Being counted." if found is None else fared_words(found)
     return (
         f'<li>{mark}<p class="slug">{escape(one.key)} <span>- {escape(one.words)}</span></p>'
         f'<p>{escape(". ".join(parts))}</p>{why}<p class="fared">{escape(told)}</p></li>'
@@ -217,16 +247,19 @@ def distance_words(verdict: Verdict) -> str:
     return f"{metric_words(verdict.trigger.metric, abs(verdict.distance))} {side}"
 
 
-def stage_row(stage: Stage) -> dict[str, str]:
-    """One row of the table of percentages."""
+def stage_entry(stage: Stage) -> Entry:
+    """One percentage that a flag had, and how those with it and without it fared meanwhile."""
     since, until, found = stage.since, stage.until, stage.differences
-    begun = "the beginning" if since is None else moment(since)
-    ended = "now" if until is None else moment(until)
-    return {
-        "Percentage": f"{stage.percent} %",
-        "From, to": f"{begun} - {ended}",
-        "With it": cohort_words(stage.on),
-        "Without": cohort_words(stage.off),
-        "Quality, on less off": difference_words(found.quality),
-        "Errors, on less off": difference_words(found.error_rate, unit="points", scale=100.0),
-    }
+    begun = "from the beginning" if since is None else f"from {moment(since)}"
+    lines = [f"With it: {cohort_words(stage.on)}.", f"Without: {cohort_words(stage.off)}."]
+    if found.quality is None and found.error_rate is None:
+        lines.append("Too few episodes with it or without it to tell them apart.")
+    else:
+        errors = difference_words(found.error_rate, unit="points", scale=100.0)
+        seconds = difference_words(found.seconds, unit="s")
+        lines.append(f"With it less without: quality {difference_words(found.quality)}; errors {errors}; time {seconds}.")  # fmt: skip
+    return Entry(
+        f"{stage.percent} %",
+        f"{begun} {'until now' if until is None else f'to {moment(until)}'}",
+        tuple(lines),
+    )

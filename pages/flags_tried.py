@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, cast, get_args
 
 import altair as alt
@@ -16,8 +17,8 @@ from cinegen_core.flags.replay import Replayed
 from cinegen_core.monitor.events import Series
 from cinegen_core.steering import KEPT
 from pages.flags_readings import Tried, Wanted
-from pages.flags_sheets import metric_words
-from pages.frame import moment, table
+from pages.flags_sheets import Entry, entries_html, metric_words
+from pages.frame import moment
 from pages.shared import literal
 
 SERIES_WORDS: dict[Series, str] = {
@@ -27,6 +28,7 @@ SERIES_WORDS: dict[Series, str] = {
 }
 _METRICS: dict[Metric, str] = {"quality": "mean quality, 0 to 10", "error": "errors, %", "seconds": "mean time, s"}  # fmt: skip
 _KINDS = {"roll_back": "roll back", "pause": "pause", "warn": "warn"}
+_DOTTED, _DASHED = [2, 3], [9, 5]
 _SHOWN = 40
 
 
@@ -104,13 +106,23 @@ def what_if(found: Tried, declared: Declared, wanted: Wanted) -> None:
             "episodes that a rollback would have prevented are counted as spared."
         )
     )
-    st.markdown(f"- As declared ({literal(_rule(before))}): {literal(summary(found.declared))}")
-    st.markdown(f"- As tried ({literal(_rule(wanted.trigger))}): {literal(summary(found.tried))}")
+    told = [f"As declared ({_rule(before)}): {summary(found.declared)}"]
+    if wanted.trigger == before:
+        told.append("Change something above and replay it, to see what would have become of it.")
+    else:
+        told.append(f"As tried ({_rule(wanted.trigger)}): {summary(found.tried)}")
+    st.markdown("\n".join(f"- {literal(words)}" for words in told))
     if found.points:
         st.altair_chart(_chart(found, wanted, before), width="stretch")
         st.caption(literal(_course_words(found, wanted)))
-    rows = [*_rows("as declared", found.declared), *_rows("as tried", found.tried)]
-    table(rows[:_SHOWN], caption=f"The first {_SHOWN} of {len(rows)}." if len(rows) > _SHOWN else "")
+    lists = [("As declared", found.declared), ("As tried", found.tried)]
+    for head, replayed in lists[: 1 if wanted.trigger == before else 2]:
+        rows = _entries(replayed)
+        if rows:
+            st.markdown(
+                f"**{head}**" + (f" (the first {_SHOWN} of {len(rows)})" if len(rows) > _SHOWN else "")
+            )
+            st.html(entries_html(rows[:_SHOWN], head))
 
 
 def summary(found: Sequence[Replayed]) -> str:
@@ -136,19 +148,17 @@ def _rule(trigger: Trigger) -> str:
     )
 
 
-def _rows(words: str, found: Sequence[Replayed]) -> list[dict[str, str]]:
-    return [
-        {
-            "When": moment(one.action.at),
-            "Triggers": words,
-            "Would": f"{_KINDS[one.action.kind]} {one.action.rollout or one.action.flag}",
-            "Why": one.action.words,
-            "Episodes before": f"{one.before:,}",
-            "Spared": f"{one.after:,}" if one.action.kind == "roll_back" else "-",
-        }
-        for one in found
-        if one.action.kind in ("roll_back", "pause")
-    ]
+def _entries(found: Sequence[Replayed]) -> list[Entry]:
+    entries = []
+    for one in found:
+        if one.action.kind not in ("roll_back", "pause"):
+            continue
+        lines = [one.action.words + ".", f"After {one.before:,} episodes with {one.action.flag} on."]
+        if one.action.kind == "roll_back":
+            lines[-1] += f" It would have spared {one.after:,} later ones."
+        what = f"{_KINDS[one.action.kind]} {one.action.rollout or one.action.flag}"
+        entries.append(Entry(what, moment(one.action.at), tuple(lines)))
+    return entries
 
 
 def _course_words(found: Tried, wanted: Wanted) -> str:
@@ -158,7 +168,8 @@ def _course_words(found: Tried, wanted: Wanted) -> str:
     beyond = sum(mean < rule.threshold if rule.worse == "below" else mean > rule.threshold for mean in means)
     return (
         f"With {wanted.flag} on: {len(means)} points, a point for each {_step_words(found)} that had episodes; the worst "
-        f"{metric_words(rule.metric, worst)}, {beyond} of them beyond the threshold tried."
+        f"{metric_words(rule.metric, worst)}, {beyond} of them beyond the threshold tried. Level lines are thresholds, upright ones "
+        "rollbacks of this flag: dotted as declared, dashed as tried."
     )
 
 
@@ -179,8 +190,7 @@ def _chart(found: Tried, wanted: Wanted, before: Trigger) -> Any:
             "samples": [point.samples for point in found.points],
         }
     )
-    title = f"when (UTC), by {_step_words(found)}; dashed: thresholds; upright: rollbacks of {wanted.flag}"
-    x = alt.X("at:T", title=title, scale=alt.Scale(type="utc"))
+    x = alt.X("at:T", title=f"when (UTC), by {_step_words(found)}", scale=alt.Scale(type="utc"))
     base = alt.Chart(shown).encode(x=x, y=alt.Y("mean:Q", title=unit, scale=alt.Scale(zero=False)))
     layers: list[alt.Chart] = [
         base.mark_line(color=ACCENT, strokeWidth=1),
@@ -192,26 +202,18 @@ def _chart(found: Tried, wanted: Wanted, before: Trigger) -> Any:
             ]
         ),
     ]
-    for name, trigger, dash in (("declared", before, [2, 3]), ("tried", wanted.trigger, [8, 4])):
-        if name == "tried" and trigger.threshold == before.threshold:
-            continue
-        line = pd.DataFrame({"mean": [scale * trigger.threshold], "words": [f"threshold {name}"]})
-        rule = alt.Chart(line).encode(y="mean:Q")
-        layers.append(rule.mark_rule(color=ACCENT, strokeDash=dash, strokeWidth=2))
-        layers.append(
-            rule.mark_text(align="left", baseline="bottom", dy=-3).encode(x=alt.value(4), text="words:N")
-        )
-    for name, replayed, dash in (("declared", found.declared, [2, 3]), ("tried", found.tried, [8, 4])):
-        moments = [
-            one.action.at
-            for one in replayed
-            if one.action.kind == "roll_back" and one.action.flag == wanted.flag
-        ]
-        if not moments:
-            continue
-        marks = pd.DataFrame({"at": moments, "words": [f"rollback {name}"] * len(moments)})
-        rule = alt.Chart(marks).encode(x=x)
-        layers.append(rule.mark_rule(color=ACCENT, strokeDash=dash, strokeWidth=2))
-        place = 10 if name == "declared" else 26
-        layers.append(rule.mark_text(align="left", dx=5).encode(y=alt.value(place), text="words:N"))
+    both = 1 if wanted.trigger == before else 2
+    for trigger, dash in ((before, _DOTTED), (wanted.trigger, _DASHED))[:both]:
+        level = pd.DataFrame({"mean": [scale * trigger.threshold]})
+        layers.append(alt.Chart(level).mark_rule(color=ACCENT, strokeDash=dash, strokeWidth=2).encode(y="mean:Q"))  # fmt: skip
+    for replayed, dash in ((found.declared, _DOTTED), (found.tried, _DASHED))[:both]:
+        marks = pd.DataFrame({"at": _rollbacks(replayed, wanted.flag)})
+        if len(marks):
+            layers.append(
+                alt.Chart(marks).mark_rule(color=ACCENT, strokeDash=dash, strokeWidth=2).encode(x=x)
+            )
     return alt.layer(*layers).properties(height=280)
+
+
+def _rollbacks(found: Sequence[Replayed], flag: str) -> list[datetime]:
+    return [one.action.at for one in found if one.action.kind == "roll_back" and one.action.flag == flag]

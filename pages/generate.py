@@ -16,7 +16,7 @@ from cinegen_core.story.errors import StoryError
 from pages.asking import choose_bible, how
 from pages.frame import page, refused
 from pages.generate_form import bible_form, forget, usable
-from pages.generate_path import asked, firsts, go, newest, record_of, stay, summaries, way
+from pages.generate_path import asked, firsts, go, newest, record_of, stay, summaries, turn, way
 from pages.generate_read import begin, read, request_for
 from pages.generate_season import look_back
 from pages.generate_watch import watch
@@ -152,7 +152,7 @@ def _views() -> None:
 
 
 def _turned() -> None:
-    st.query_params["view"] = st.session_state["view"] or ""
+    turn(view=st.session_state["view"])
 
 
 def _script(me: Acting, season: Season, bible: StoryBible) -> None:

@@ -9,9 +9,10 @@ import streamlit as st
 from cinegen_core.access import Action
 from cinegen_core.acting import Acting
 from cinegen_core.store import Record, Season
+from cinegen_core.studio import EMBEDDED
 from cinegen_core.telling import TIER_WORDS
 from pages.frame import ago, moment, percent, span
-from pages.generate_path import asked, stay, summaries, versions_of
+from pages.generate_path import asked, stay, summaries, turn, versions_of
 from pages.generate_revise import revise, undo
 from pages.script_view import attempts_html, engines_html, scorecard_html
 from pages.shared import literal
@@ -37,7 +38,7 @@ def beside(me: Acting, season: Season, record: Record) -> None:
 
 
 def _turned() -> None:
-    st.query_params["beside"] = str(st.session_state["beside"]).casefold()
+    turn(beside=str(st.session_state["beside"]).casefold())
 
 
 def _panels(me: Acting) -> dict[str, Panel]:
@@ -92,7 +93,11 @@ def _versions(me: Acting, season: Season, record: Record) -> None:
 
 
 def _against(key: str) -> None:
-    st.query_params["against"] = st.session_state[key] or ""
+    turn(against=st.session_state[key])
+
+
+def _writer(name: str) -> str:
+    return "the embedded writer" if name == EMBEDDED else name
 
 
 def _origin(me: Acting, season: Season, record: Record) -> None:
@@ -100,7 +105,7 @@ def _origin(me: Acting, season: Season, record: Record) -> None:
     episode = generation.episode
     minutes, seconds = divmod(episode.seconds, 60)
     st.markdown(
-        f"Written {TIER_WORDS[generation.tier]} by {literal(generation.writer)}, seed {record.seed}. "
+        f"Written {TIER_WORDS[generation.tier]} by {literal(_writer(generation.writer))}, seed {record.seed}. "
         f"{episode.words} words, planned for {minutes} min {seconds} s."
     )
     took = f"Took {span(generation.seconds)}, kept {moment(record.saved)}."

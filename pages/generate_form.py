@@ -34,6 +34,7 @@ class _Field(NamedTuple):
     placeholder: str = ""
     high: bool = False
     most: int | None = 20_000
+    tall: bool = False
 
 
 _ESSENTIAL = (
@@ -62,22 +63,26 @@ _STORY = (
 _PERSON = (
     _Field("name", "Name", "Marit Vold", most=80),
     _Field("role", "Role", "junior pilot"),
-    _Field("want", "Wants", "to see the November log"),
-    _Field("need", "Needs", "to stop steering by a dead man"),
-    _Field("flaw", "Flaw", "tests people when she could ask them"),
-    _Field("secret", "Secret", "She has already read it."),
-    _Field("voice", "Voice: how they speak", "says little, short plain words"),
+    _Field("want", "Wants", "to see the November log", tall=True),
+    _Field("need", "Needs", "to stop steering by a dead man", tall=True),
+    _Field("flaw", "Flaw", "tests people when she could ask them", tall=True),
+    _Field("secret", "Secret", "She has already read it.", tall=True),
+    _Field("voice", "Voice: how they speak", "says little, short plain words", tall=True),
     _Field("pronouns", "Pronouns", "she/her"),
     _Field("age", "Age", "34"),
-    _Field("look", "Look", "a wool hat that was a man's once"),
+    _Field("look", "Look", "a wool hat that was a man's once", tall=True),
     _Field("relationships", "Relationships, one on each line", "Ansel Roe: her father's oldest friend", True, None),
+)  # fmt: skip
+_FIRST_TWO = (
+    (_Field("name", "Somebody", "Marit Vold", most=80), _Field("want", "Wants", "to see the November log")),
+    (_Field("name", "Somebody else", "Ansel Roe", most=80), _Field("want", "Wants something else", "to keep the station open")),
 )  # fmt: skip
 _PLACE = (
     _Field("name", "Name", "Watch room", most=80),
-    _Field("look", "Look", "a stove, a bench worn by eleven pilots"),
-    _Field("sound", "Sound", "the radio, never turned up and never turned off"),
-    _Field("smell", "Smell", "paraffin, wet wool and brass polish"),
-    _Field("activity", "What people do there", "writing up the log, waiting for slack"),
+    _Field("look", "Look", "a stove, a bench worn by eleven pilots", tall=True),
+    _Field("sound", "Sound", "the radio, never turned up and never turned off", tall=True),
+    _Field("smell", "Smell", "paraffin, wet wool and brass polish", tall=True),
+    _Field("activity", "What people do there", "writing up the log, waiting for slack", tall=True),
 )
 _ARC = (
     _Field("title", "Title", "The page"),
@@ -142,10 +147,9 @@ def _essentials(key: str, draft: BibleDraft) -> None:
     _fields(key, draft, _ESSENTIAL)
     for index in range(2):
         person = draft.people[index] if index < len(draft.people) else PersonDraft()
-        st.markdown(("**Somebody**", "**Somebody who wants something else**")[index])
         left, right = st.columns([2, 3])
-        _field(left, f"{key}.people.{index}", person, _PERSON[0])
-        _field(right, f"{key}.people.{index}", person, _PERSON[2])
+        _field(left, f"{key}.people.{index}", person, _FIRST_TWO[index][0])
+        _field(right, f"{key}.people.{index}", person, _FIRST_TWO[index][1])
 
 
 def _all(me: Acting, key: str, draft: BibleDraft, titled: bool) -> None:
@@ -232,8 +236,11 @@ def _fields(at: str, noun: Any, fields: Sequence[_Field]) -> None:
 def _field(room: Any, at: str, noun: Any, field: _Field) -> None:
     key = f"{at}.{field.name}"
     st.session_state.setdefault(key, getattr(noun, field.name))
-    if field.high:
-        room.text_area(field.label, key=key, placeholder=field.placeholder, max_chars=field.most, height=96)
+    if field.high or field.tall:
+        height = 96 if field.high else 68
+        room.text_area(
+            field.label, key=key, placeholder=field.placeholder, max_chars=field.most, height=height
+        )
     else:
         room.text_input(field.label, key=key, placeholder=field.placeholder, max_chars=field.most)
 

@@ -13,13 +13,23 @@ from cinegen_core.store.episodes import Summary
 
 def go(**params: str | None) -> None:
     """Another place in the studio. The address says which, so that a reload or a second tab finds it."""
-    st.query_params.from_dict({name: value for name, value in params.items() if value})
+    _written(params)
     st.rerun()
 
 
 def stay(**changes: str | None) -> None:
     """The same place, but for what is named; None takes it out of the address."""
-    go(**{**st.query_params.to_dict(), **changes})
+    turn(**changes)
+    st.rerun()
+
+
+def turn(**changes: str | None) -> None:
+    """As `stay`, for what a control does before the page is drawn anew."""
+    _written({**st.query_params.to_dict(), **changes})
+
+
+def _written(params: Mapping[str, str | None]) -> None:
+    st.query_params.from_dict({name: value for name, value in params.items() if value})
 
 
 def asked(name: str) -> str:

@@ -41,7 +41,7 @@ def read(me: Acting, season: Season, bible: StoryBible, record: Record) -> None:
                 _choices(me, season, bible, record)
             _rating(me, record)
             _downloads(me, record)
-        with st.container(key="beside"):
+        with st.container(key="side"):
             beside(me, season, record)
 
 
@@ -107,13 +107,13 @@ def _script(me: Acting, season: Season, record: Record) -> None:
         st.caption("What went is struck out, what came is underlined.")
         st.html(differences_html(diff(other.generation.episode, record.generation.episode)))
         return
-    marks = marks_of(record.generation.scorecard) if st.session_state.get("margin", True) else None
+    card = record.generation.scorecard
+    marked = card is not None and st.checkbox(
+        "Marks in the margin", value=True, key="margin",
+        help="+ beside a line that earned points, − beside one that cost some. The scorecard says which.",
+    )  # fmt: skip
+    marks = marks_of(card) if marked else None
     st.html(script_html(record.generation.episode, marks=marks, marked=asked("line")))
-    if record.generation.scorecard is not None:
-        st.checkbox(
-            "Marks in the margin", value=True, key="margin",
-            help="+ beside a line that earned points, − beside one that cost some. The scorecard says which.",
-        )  # fmt: skip
 
 
 def _choices(me: Acting, season: Season, bible: StoryBible, record: Record) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
 
 import streamlit as st
 
@@ -14,7 +15,7 @@ from cinegen_core.story import Action, Dialogue, Element, Transition
 from cinegen_core.story.editing import MOST_CHARACTERS, MOST_CUE, Insert, Remove, Reword
 from cinegen_core.studio import StudioBusyError
 from pages.frame import refused
-from pages.generate_path import asked, go
+from pages.generate_path import asked, go, turn
 from pages.generate_room import the_room
 from pages.generate_watch import progress, stop_button
 from pages.script_view import line_link
@@ -58,12 +59,13 @@ def _line(me: Acting, season: Season, record: Record, *, busy: bool) -> None:
     }
     places = list(lines)
     key = f"line_{record.id}"
+    _pick(record, lines)
     if asked("line") in lines:
         st.session_state[key] = asked("line")
     chosen = st.selectbox(
         "Line", places, key=key, on_change=_line_chosen, args=(key,),
         format_func=lambda place: f"{place}  {_in_short(lines[place])}",
-        help="Type a few words of it to find it. Its number is scene and line, as the scorecard counts.",
+        help="Click a line in the script, or type a few words of it here. Its number is scene and line, as the scorecard counts.",
     )  # fmt: skip
     if chosen is None:
         return
@@ -73,9 +75,40 @@ def _line(me: Acting, season: Season, record: Record, *, busy: bool) -> None:
     _insert(me, season, record, scene, line, busy)
 
 
+_CLICKED = """
+export default function ({ setTriggerValue }) {
+  const picked = (event) => {
+    const row = event.target.closest('.script .row[id^="line-"]');
+    if (row && !event.target.closest('a') && window.getSelection().isCollapsed) {
+      setTriggerValue('line', row.id.slice('line-'.length).replace('-', '.'));
+    }
+  };
+  document.addEventListener('click', picked);
+  return () => document.removeEventListener('click', picked);
+}
+"""
+
+
+@st.cache_resource(show_spinner=False)
+def _script_lines() -> Callable[..., Any]:
+    """Hears of a click on a line of the script, which is all that its own code does; choosing from the list does the same."""
+    return st.components.v2.component("script_lines", js=_CLICKED)
+
+
+def _pick(record: Record, lines: Mapping[str, Element]) -> None:
+    key = f"pick_{record.id}"
+
+    def clicked() -> None:
+        picked = st.session_state[key].line
+        if picked in lines:
+            turn(line=picked, against=None)
+
+    _script_lines()(key=key, height=1, on_line_change=clicked)
+    st.html("<style>.script .row { cursor: pointer; }</style>")
+
+
 def _line_chosen(key: str) -> None:
-    chosen = st.session_state[key]
-    st.query_params.from_dict({**st.query_params.to_dict(), "line": chosen or "", "against": ""})
+    turn(line=st.session_state[key], against=None)
 
 
 def _in_short(element: Element) -> str:

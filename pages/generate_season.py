@@ -25,6 +25,7 @@ _STYLE = """<style>
 .threads th, .threads td { padding: 0.35rem 0.5rem; text-align: center; vertical-align: middle;
   border-top: 1px solid color-mix(in srgb, currentColor 22%, transparent); }
 .threads thead th { border-top: 0; font-weight: 600; white-space: nowrap; }
+.threads thead th:first-child { text-align: left; padding-left: 0; }
 .threads th[scope="row"] { text-align: left; font-weight: 400; min-width: 11rem; max-width: 26rem; overflow-wrap: anywhere; padding-left: 0; }
 .threads td { min-width: 3.2rem; font-size: 0.85rem; }
 .threads td.on { background: color-mix(in srgb, #e8a33d 26%, transparent); }

@@ -54,8 +54,9 @@ class _Step:
 def watch(me: Acting, season: Season, view: JobView) -> None:
     st.title(literal(season.title))
     st.subheader(f"Writing episode {view.number}")
-    stop_button(me, view)
-    progress(me, view)
+    with st.container(key="room"):
+        stop_button(me, view)
+        progress(me, view)
 
 
 def stop_button(me: Acting, view: JobView) -> None:

@@ -182,6 +182,9 @@ def _silence_form(me: Acting, monitoring: Monitoring, named: bool) -> None:
         return
     if st.session_state.get("silence_rule") not in rules:
         st.session_state.pop("silence_rule", None)
+    if st.session_state.pop("silence_done", False):
+        st.session_state["silence_why"] = ""
+        st.session_state["silence_open"] = False
     with (
         st.expander("Silence a rule", key="silence_open", on_change="rerun"),
         st.form("silence", border=False),
@@ -206,6 +209,7 @@ def _rule_words(rule: str) -> str:
 
 def _silence(me: Acting, rule: str, minutes: int, why: str) -> str:
     said = me.silence(rule, minutes=minutes, why=why)
+    st.session_state["silence_done"] = True
     return f"{rule}: nobody is told until {moment(said.until)}."
 
 
@@ -252,7 +256,7 @@ def _closed(incident: Incident) -> dict[str, str]:
         "Took": span((incident.ended - incident.began).total_seconds()),
         "Severity": incident.severity if incident.fired else f"{incident.severity}, never fired",
         "Cause": incident.cause or "none was seen",
-        "Rules": ", ".join(incident.rules),
+        "Rules": ", ".join(rule.replace("_", " ") for rule in incident.rules),
         "Seen by": ", ".join(incident.acknowledged_by) or "nobody",
     }
 

@@ -139,7 +139,7 @@ def latency_chart(days: Sequence[DayTimes], colours: Ink) -> Layered:
         ],
     )
     names = list(_NAMES.values())
-    legend = alt.Legend(orient="top", title=None, symbolStrokeWidth=2, symbolSize=90)
+    legend = alt.Legend(orient="top", title=None, symbolStrokeWidth=2, symbolSize=90, symbolDash=[1, 0])
     colour = alt.Color(
         "of:N", legend=legend,
         scale=alt.Scale(domain=names, range=[colours.text, colours.accent, colours.text]),

@@ -69,15 +69,12 @@ def trend_words(what: What, trend: Trend) -> str:
     )
     if trend.points < LEAST_POINTS:
         return f"No direction yet: it takes {LEAST_POINTS} {of}, and there are {trend.points}."
-    slope = "" if trend.slope is None else f", by {_signed(trend.slope, digits)} from day to day"
-    interval = (
-        ""
-        if trend.low is None or trend.high is None
-        else f" (95 %: {_signed(trend.low, digits)} to {_signed(trend.high, digits)})"
-    )
+    slope = [] if trend.slope is None else [f"{_signed(trend.slope, digits)} from day to day"]
+    if trend.low is not None and trend.high is not None:
+        slope.append(f"95 %: {_signed(trend.low, digits)} to {_signed(trend.high, digits)}")
     p = "" if trend.p is None else f", p = {trend.p:.3f}" if trend.p >= 0.001 else ", p below 0.001"
     return (
-        f"{subject} {_WORDS[trend.direction]}{slope}{interval}. "
+        f"{subject} {_WORDS[trend.direction]} ({'; '.join(slope)}). "
         f"Slope by Theil and Sen, direction by the Mann-Kendall test over {trend.points} {of}{p}."
     )
 

@@ -24,8 +24,8 @@ LINES_SHOWN = 12
 
 _STYLE = """<style>
 .script { position: relative; font-family: 'Courier Prime', 'Courier New', Courier, 'Liberation Mono', monospace; font-size: 0.97rem;
-  line-height: 1.34; max-width: calc(64ch + 5rem); margin: 0 auto; padding: 2rem 1.8rem 1.4rem 3.2rem; overflow-wrap: anywhere;
-  background: color-mix(in srgb, currentColor 3%, transparent);
+  line-height: 1.34; max-width: calc(64ch + 5rem); margin: 0; padding: 2rem 1.8rem 1.4rem 3.2rem; overflow-wrap: anywhere;
+  background: color-mix(in srgb, currentColor 3%, transparent); background: oklch(from currentColor 1 0 0 / calc(0.75 * (1 - l)));
   border: 1px solid color-mix(in srgb, currentColor 16%, transparent); border-radius: 2px; }
 .script h3 { position: relative; font: inherit; font-weight: 700; margin: 2.2em 0 1em; padding: 0; }
 .script h3:first-child { margin-top: 0; }
@@ -45,12 +45,13 @@ _STYLE = """<style>
 .script .note .cost { color: color-mix(in srgb, #c0563b 72%, currentColor); }
 .script del { text-decoration-thickness: 0.1em; background: color-mix(in srgb, #c0563b 20%, transparent); }
 .script ins { text-decoration-thickness: 0.1em; text-underline-offset: 0.18em; background: color-mix(in srgb, #2e8b57 20%, transparent); }
+.script .same:first-child { margin-top: 0; }
 .script .same { margin: 1em 0; font-style: italic; opacity: 0.85; }
 .card { width: 100%; font-size: 0.9rem; line-height: 1.4; }
 .card .head { display: flex; flex-wrap: wrap; align-items: baseline; gap: 0 0.8rem; margin: 0 0 0.6rem; }
 .card .head b { font-size: 1.9rem; font-weight: 700; font-variant-numeric: tabular-nums; }
 .card details { border-top: 1px solid color-mix(in srgb, currentColor 22%, transparent); padding: 0.45rem 0; }
-.card summary { cursor: pointer; display: grid; grid-template-columns: 1rem minmax(7rem, 14rem) 1fr 2.4rem; gap: 0.6rem; align-items: center;
+.card summary { cursor: pointer; display: grid; grid-template-columns: 0.8rem minmax(8.6rem, 45%) 1fr 2.6rem; gap: 0.5rem; align-items: center;
   list-style: none; }
 .card summary::-webkit-details-marker { display: none; }
 .card summary::before { content: "\\25B8"; opacity: 0.75; }
@@ -100,17 +101,19 @@ PAGE_STYLE = """<style>
 [class*="st-key-version_"] button, [class*="st-key-version_"] button * {
   justify-content: flex-start; text-align: left; }
 [class*="st-key-choice_"] button p { font-size: 1.02rem; font-weight: 600; }
-[data-testid="stMainBlockContainer"]:has(.st-key-room) { max-width: 80rem; padding-left: 2rem; padding-right: 2rem; padding-top: 3.2rem; }
+[data-testid="stMainBlockContainer"]:has(.st-key-room, .st-key-view) { max-width: 80rem; padding: 3.2rem 2rem 4rem; }
 .st-key-room { gap: 1rem 1.8rem; align-items: flex-start; }
 .st-key-room > .st-key-sheet, .st-key-room > div:has(> .st-key-sheet) { flex: 1 1 33rem; min-width: min(100%, 33rem); }
-.st-key-room > .st-key-beside, .st-key-room > div:has(> .st-key-beside) { flex: 1 1 19rem; min-width: min(100%, 19rem); }
+.st-key-room > .st-key-side, .st-key-room > div:has(> .st-key-side) { flex: 1 1 19rem; min-width: min(100%, 19rem); }
 .st-key-room .stHtml { width: 100%; }
+.st-key-beside [role="radiogroup"] button { padding-left: 0.6rem; padding-right: 0.6rem; }
+.st-key-beside button[aria-checked="true"], .st-key-view button[aria-checked="true"] { color: inherit; font-weight: 600; }
 @media (min-width: 1180px) {
-  .st-key-room > .st-key-beside, .st-key-room > div:has(> .st-key-beside) { position: sticky; top: 4rem;
+  .st-key-room > .st-key-side, .st-key-room > div:has(> .st-key-side) { position: sticky; top: 4rem;
     max-height: calc(100vh - 5rem); overflow-y: auto; padding: 0 0.4rem 0 0.2rem; }
 }
 @media (max-width: 640px) {
-  [data-testid="stMainBlockContainer"]:has(.st-key-room) { padding-left: 0.9rem; padding-right: 0.9rem; }
+  [data-testid="stMainBlockContainer"]:has(.st-key-room, .st-key-view) { padding-left: 0.9rem; padding-right: 0.9rem; }
 }
 </style>"""
 """Captions that can be read (Streamlit's are too faint), choices that look like sentences, and a room beside the script."""

@@ -47,6 +47,15 @@ STEPS = tuple(timedelta(minutes=minutes) for minutes in (5, 15, 30, 60, 180, 360
 """What the points of a course may be apart."""
 
 
+_NAMES = {
+    "enabled": "switch",
+    "percent": "percentage",
+    "latched": "state",
+    "state": "state",
+    "phase": "phase",
+}
+
+
 class Standing(Noun):
     """One flag: what its file declares, and what is in force. `percent` is that of its first strategy; `latched` says why it was
     rolled back; `needs` and `needed_by` are flags; `rollout` is the plan that sets its percentage now, or empty."""
@@ -211,16 +220,17 @@ def course(
 
 
 def change_words(change: Change) -> str:
-    """What a change of the journal did, in words: "genre_engines: percent 90 -> 25"."""
-    subject = change.subject.partition(":")[2] or change.subject
+    """What a change of the journal did, in words: "set genre_engines: percentage as declared -> 25 %"."""
+    kind, _, key = change.subject.partition(":")
+    if not key:
+        return "the emergency ended" if change.kind == "emergency_over" else "an emergency began"
     before, after = change.before or {}, change.after or {}
-    differences = [
-        f"{name} {_shown(before.get(name))} -> {_shown(after.get(name))}"
-        for name in dict.fromkeys((*before, *after))
-        if before.get(name) != after.get(name) and name not in ("since", "why", "who")
-    ]
-    did = change.kind.replace("_", " ")
-    return f"{did} {subject}" + (f": {', '.join(differences)}" if differences else "")
+    words = ", ".join(
+        f"{word} {_shown(name, before.get(name), kind)} -> {_shown(name, after.get(name), kind)}"
+        for name, word in _NAMES.items()
+        if before.get(name) != after.get(name)
+    )
+    return f"{change.kind.replace('_', ' ')} {key}" + (f": {words}" if words else "")
 
 
 def _standing(declared: Declared, overlay: Overlay, flag: Flag) -> Standing:
@@ -302,9 +312,11 @@ def _of_flag(
 
 
 def _moved_share(flag: Flag, before: int, after: int) -> Iterator[str]:
-    moved, verb = abs(after - before), "get" if after > before else "lose"
-    among = " of those whom its first strategy is about" if flag.strategies and flag.strategies[0].where else ""  # fmt: skip
-    yield f"{moved} of 100 people{among} {verb} it; who {'has' if after > before else 'keeps'} it already stays in."
+    among = " whom its first strategy is about" if flag.strategies and flag.strategies[0].where else ""
+    if after > before:
+        yield f"{after - before} of 100 people{among} get it; the {before} who have it keep it."
+    else:
+        yield f"{before - after} of 100 people{among} lose it; the other {after} who have it keep it."
     if after < before and (flag.users or flag.sessions or flag.attributes or flag.beta):
         yield "Those who are listed, or beta testers where the flag takes them, keep it."
     if after < before:
@@ -384,7 +396,13 @@ def _value(sample: Sample, metric: Metric) -> float | None:
     return float(sample.error) if metric == "error" else sample.seconds
 
 
-def _shown(value: object) -> str:
+def _shown(name: str, value: object, kind: str) -> str:
+    if name == "latched":
+        return "in force" if value is None else "rolled back"
     if value is None:
-        return "as declared"
-    return str(value).lower() if isinstance(value, bool) else str(value)
+        return "as declared" if kind == "flag" else "none"
+    if name == "phase" and isinstance(value, int):
+        return str(value + 1)
+    if name == "percent":
+        return f"{value} %"
+    return ("on" if value else "off") if isinstance(value, bool) else str(value).replace("_", " ")

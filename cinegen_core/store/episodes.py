@@ -115,6 +115,10 @@ class EpisodeStore(Protocol):
 
     def record(self, season_id: str, record_id: str) -> Record | None: ...
 
+    def season_of(self, record_id: str) -> str | None:
+        """The id of the season that an episode belongs to; None for one that is not there."""
+        ...
+
     def records(self, season_id: str) -> tuple[Record, ...]:
         """A season's episodes by number, and by time within one number."""
         ...
@@ -201,6 +205,9 @@ class MemoryStore:
 
     def record(self, season_id: str, record_id: str) -> Record | None:
         return self._records.get(season_id, {}).get(record_id)
+
+    def season_of(self, record_id: str) -> str | None:
+        return next((season for season, records in self._records.items() if record_id in records), None)
 
     def records(self, season_id: str) -> tuple[Record, ...]:
         return in_order_of_number(tuple(self._records.get(season_id, {}).values()))

@@ -88,6 +88,12 @@ class FolderStore:
             )
         return record
 
+    def season_of(self, record_id: str) -> str | None:
+        if not is_id(record_id):
+            return None
+        found = self._seasons.glob(f"*/episode-{record_id}.json")
+        return next((path.parent.name for path in found if is_id(path.parent.name)), None)
+
     def records(self, season_id: str) -> tuple[Record, ...]:
         found = (self.record(season_id, record_id) for record_id in self.record_ids(season_id))
         return in_order_of_number(record for record in found if record is not None)

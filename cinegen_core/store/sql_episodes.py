@@ -123,6 +123,13 @@ class SqlStore:
             row = self._row(wanted, season_id, record_id)
             return None if row is None else Record.model_validate_json(row.data)
 
+    def season_of(self, record_id: str) -> str | None:
+        if not is_id(record_id):
+            return None
+        with self._database.reading() as connection:
+            found: str | None = connection.scalar(select(EPISODES.c.season).where(EPISODES.c.id == record_id))
+        return found
+
     def records(self, season_id: str) -> tuple[Record, ...]:
         return in_order_of_number(self._each(season_id, Record.model_validate_json))
 

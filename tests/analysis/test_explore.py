@@ -155,6 +155,9 @@ def test_a_fall_in_quality_is_found_on_its_day_and_a_steady_level_has_no_change(
     ]
     view = explore.trend(answers_frame(fell))
     assert list(view.loc[view["change"], "at"]) == [pd.Timestamp("2025-12-24", tz="UTC")]
+    before, after = view[view["at"] < "2025-12-24"], view[view["at"] >= "2025-12-24"]
+    assert before["level"].to_numpy() == pytest.approx(before["mean"].mean())
+    assert after["level"].to_numpy() == pytest.approx(after["mean"].mean())
     levels = view["level"].unique()
     assert len(levels) == 2
     assert levels[0] - levels[1] == pytest.approx(2.0, abs=0.3)

@@ -17,11 +17,17 @@ from cinegen_core.story.formats import read_script, to_text
 from cinegen_core.story.load import load_sample
 from cinegen_core.studio import Studio
 from cinegen_core.writers.embedded import EmbeddedWriter
+from pages.generate_room import the_room
 from pages.script_view import scorecard_html
 from tests.builders import SMALLEST_BIBLE, a_bible, a_request
 from tests.fakes import FakeWriter, StuckWriter
 
 APP = str(Path(__file__).parents[2] / "studio_app.py")
+
+
+@pytest.fixture(autouse=True)
+def an_empty_room() -> None:
+    the_room.clear()
 
 
 def opened(**params: str) -> AppTest:
@@ -50,7 +56,7 @@ def shown(page: AppTest) -> str:
 
 
 def own(page: AppTest, text: str) -> AppTest:
-    page.radio(key="kind").set_value("My own").run()
+    page.radio(key="kind").set_value("A file or text").run()
     page.text_area(key="bible_text").set_value(text)
     return without_errors(page.run())
 
@@ -79,7 +85,7 @@ def test_an_episode_of_a_sample_is_written_read_and_followed(studio: Studio) -> 
     first.button(key=f"choice_{record}_b").click().run()
     second = finished(first, studio)
     assert "Episode 2: The Stub" in shown(second)
-    assert "You chose: Wake Pip" in shown(second)
+    assert "You chose\\: Wake Pip" in shown(second)
     kept = studio.store.records(param(second, "season"))
     assert [(r.number, r.choice) for r in kept] == [(1, None), (2, "b")]
     second.button(key=f"to_{record}").click().run()
@@ -103,16 +109,18 @@ def test_the_same_choice_again_opens_the_episode_that_it_led_to(studio: Studio) 
 def test_what_the_engines_asked_for_is_shown_with_the_lines(studio: Studio) -> None:
     page = opened()
     page.button(key="write").click().run()
-    table = shown(finished(page, studio))
-    assert '<th scope="row">Title</th>' in table
-    assert "wanted title: The Log" in table
-    assert "0 %; missing: the title" in table
+    page = finished(page, studio)
+    page.query_params["beside"] = "engines"
+    told = shown(without_errors(page.run()))
+    assert "<summary><span>Title</span>" in told
+    assert "wanted title: The Log" in told
+    assert "0 % of it is in the script; missing: the title" in told
 
 
 def test_a_bible_of_ones_own_is_accepted_with_its_gaps(studio: Studio) -> None:
     page = own(opened(), SMALLEST_BIBLE)
     assert page.success[0].value == "Slack Water: accepted."
-    assert "genres\\: none given" in shown(page)
+    assert "Genres\\: none given" in shown(page)
     page.button(key="write").click().run()
     assert "Slack Water" in shown(finished(page, studio))
 
@@ -149,7 +157,8 @@ class TestWhileAnEpisodeIsBeingWritten:
         assert writer.reached.wait(20)
         second = opened(season=param(page, "season"), job=param(page, "job"))
         assert "Writing episode 1" in shown(second)
-        assert "Drafting" in shown(second)
+        assert '<li class="now">Drafting</li>' in shown(second)
+        assert "0 ms so far; no calls to a model." in shown(second)
         second.button(key="stop").click().run()
         assert "Stopped before anything of episode 1 was finished" in shown(without_errors(second))
         assert writer.cancelled
@@ -188,7 +197,8 @@ def test_the_way_of_writing_can_be_chosen(studio: Studio) -> None:
     page = finished(page, studio)
     (record,) = studio.store.records(param(page, "season"))
     assert record.generation.tier == "basic_fallback"
-    assert "No engines took part." in shown(page)
+    page.query_params["beside"] = "engines"
+    assert "No engines took part." in shown(without_errors(page.run()))
 
 
 def test_the_server_can_be_run_by_any_asgi_server(studio: Studio) -> None:

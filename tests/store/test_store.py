@@ -85,6 +85,7 @@ class TestEveryStore:
         assert store.records(SEASON.id) == (first, second, branch)
         assert store.record(SEASON.id, second.id) == second
         assert store.record_ids(SEASON.id) == {first.id, second.id, branch.id}
+        assert store.season_of(second.id) == SEASON.id
 
     def test_the_newest_season_comes_first(self, store: EpisodeStore) -> None:
         for season in (SEASON, LATER):
@@ -101,6 +102,7 @@ class TestEveryStore:
         assert store.records(id) == ()
         assert store.summaries(id) == ()
         assert store.record_ids(id) == frozenset()
+        assert store.season_of(id) is None
 
     def test_a_new_store_is_empty_and_stays_so_when_it_is_asked_whether_it_could_keep_something(
         self, store: EpisodeStore

@@ -189,3 +189,13 @@ def test_fountain_from_another_program_is_read_as_far_as_we_have_words_for_it() 
 @pytest.mark.parametrize("text", ["", "\n\n", "just a line"])
 def test_anything_can_be_read(text: str) -> None:
     assert len(from_fountain(text).scenes) == bool(text.strip())
+
+
+def test_marks_that_are_never_closed_are_text_and_cost_no_time() -> None:
+    """Each opening mark was once searched for its end through the whole rest: hours for a script of this size."""
+    for mark in ("[[", "/*"):
+        many = f"INT. ROOM - DAY\n\n{mark * 200_000}\n"
+        assert from_fountain(many).scenes
+    kept = from_fountain("INT. ROOM - DAY\n\nA [[note]]door /* cut\nhere */opens. [[left open.\n")
+    assert isinstance(kept.scenes[0].elements[0], Action)
+    assert kept.scenes[0].elements[0].text == "A door opens. [[left open."

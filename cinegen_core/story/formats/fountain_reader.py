@@ -19,8 +19,6 @@ from cinegen_core.story.formats.marks import (
 from cinegen_core.story.script import Script, ScriptChoice, ScriptScene
 from cinegen_core.story.source import MAX_BYTES
 
-_BONEYARD = re.compile(r"/\*.*?\*/", re.DOTALL)
-_NOTE = re.compile(r"\[\[.*?\]\]", re.DOTALL)
 _CHOICE = re.compile(r"!?\d{1,3}\. ?(.*)", re.DOTALL)
 _TITLE_KEY = re.compile(r"([^:\n]{1,60}):[ \t]*(.*)")
 
@@ -34,7 +32,7 @@ def from_fountain(text: str, *, name: str = "the script") -> Script:
     if len(text) > MAX_BYTES:
         raise StoryError([Problem(name, None, "", f"the script is longer than {MAX_BYTES:,} characters", "")])
     text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
-    blocks = _blocks(_NOTE.sub("", _BONEYARD.sub("", text)))
+    blocks = _blocks(_without(_without(text, "/*", "*/"), "[[", "]]"))
     titles = _title_page(blocks[0]) if blocks else None
     if titles is not None:
         blocks = blocks[1:]
@@ -64,6 +62,17 @@ def from_fountain(text: str, *, name: str = "the script") -> Script:
         choices=choices,
         scenes=tuple(ScriptScene(slugline=slug, elements=tuple(elements)) for slug, elements in scenes),
     )
+
+
+def _without(text: str, opens: str, closes: str) -> str:
+    """The text less what stands between the two marks, these included; one that is never closed is text. (A search by pattern
+    would look for the end anew from every opening mark.)"""
+    kept: list[str] = []
+    here = 0
+    while (start := text.find(opens, here)) >= 0 and (end := text.find(closes, start + len(opens))) >= 0:
+        kept.append(text[here:start])
+        here = end + len(closes)
+    return "".join((*kept, text[here:]))
 
 
 def _blocks(text: str) -> list[list[str]]:

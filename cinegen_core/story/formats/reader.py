@@ -43,7 +43,7 @@ def _episode_in(text: str) -> str:
     """The episode of a file that may hold it inside something larger: a kept record, an answer of the API."""
     try:
         data = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):  # no JSON, or more levels of it than anybody wrote
         return text
     while isinstance(data, dict) and "scenes" not in data:
         inner = data.get("episode") or data.get("generation")
