@@ -306,6 +306,7 @@ def serve(
         "--server.address=127.0.0.1",
         "--server.headless=true",
         "--browser.gatherUsageStats=false",
+        "--client.showSidebarNavigation=false",
     ]
     typer.echo(f"The studio is at http://127.0.0.1:{settings.port} (Ctrl-C closes it).", err=True)
     # Streamlit looks for .streamlit/config.toml in the folder that it is started in; what was given

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -29,12 +30,16 @@ def add_ablate(app: typer.Typer, clock: Clock) -> None:
     def ablate_command(
         series: Annotated[
             list[str] | None,
-            typer.Argument(help="Bibles' files or samples' names; without any, all samples.", show_default=False),
+            typer.Argument(
+                help="Bibles' files or samples' names; without any, all samples.", show_default=False
+            ),
         ] = None,
         *,
         seeds: Annotated[int, typer.Option(min=1, max=10_000, help="Seeds for each series.")] = 6,
         episodes: Annotated[int, typer.Option(min=1, max=12, help="Episodes in a row for each seed.")] = 2,
-        out: Annotated[Path, typer.Option(help="The table to write, or to go on with.")] = Path("ablation.csv"),
+        out: Annotated[Path, typer.Option(help="The table to write, or to go on with.")] = Path(
+            "ablation.csv"
+        ),
         fresh: Annotated[bool, typer.Option("--fresh", help="Begin the table anew.")] = False,
     ) -> None:
         """Measure what each engine adds: write the same requests with every engine taken out, and with it alone, and score them."""
@@ -67,7 +72,7 @@ def add_ablate(app: typer.Typer, clock: Clock) -> None:
         typer.echo(f"{out}: {len(bibles)} series, {seeds} seeds, {out.stat().st_size / 1000:.0f} kB.")
 
 
-def _bibles(names: list[str]) -> dict[str, StoryBible]:
+def _bibles(names: Sequence[str]) -> dict[str, StoryBible]:
     """By a short name: a sample's own, or a file's without its ending."""
     found: dict[str, StoryBible] = {}
     for name in names:

@@ -70,7 +70,9 @@ def read_blind(me: Acting, held: Held, comparison: Comparison, paper: Ballot, pl
     pair = paper.pairs[place]
     st.subheader(f"Pair {place + 1} of {len(paper.pairs)}")
     st.caption("A and B are drawn for each pair: A here may be B in the next.")
-    read_beside(["Episode A", "Episode B"], [pair.first.episode, pair.second.episode], by_scene=False)
+    read_beside(
+        ["Episode A", "Episode B"], [pair.first.episode, pair.second.episode], key=f"{comparison.id}_{place}", by_scene=False
+    )  # fmt: skip
     with st.form(f"vote_{comparison.id}_{place}"):
         st.subheader("Which do you prefer?")
         overall: Preferred | None = st.radio(

@@ -41,14 +41,14 @@ class Listed(Noun):
     number: int
     started: datetime
     ways: tuple[str, ...]
-    ended: bool
 
 
 class _Votes:
     """The votes of one series as far as they were read."""
 
-    def __init__(self, read: datetime) -> None:
-        self.read = read
+    def __init__(self, begun: datetime) -> None:
+        self.begun = begun
+        self.read: datetime | None = None
         self.by_id: dict[str, VoteEvent] = {}
         self.counted: dict[By, Results] = {}
 
@@ -122,16 +122,16 @@ class Held:
     def _known(self, series: Series) -> _Votes:
         now, monitoring = self._studio.now, self._studio.monitoring
         known = self._votes.get(series)
-        if known is None or now - known.read >= READ_ANEW:
+        if known is None or now - known.begun >= READ_ANEW:
             known = self._votes[series] = _Votes(now)
         if monitoring is not None:
-            latest = max((vote.at for vote in known.by_id.values()), default=None)
-            since = None if latest is None else latest - SKEW
+            since = None if known.read is None else known.read - SKEW
             new = {
                 event.id: event
                 for event in monitoring.events(since, series=series, kinds=("vote",))
                 if isinstance(event, VoteEvent) and event.id not in known.by_id
             }
+            known.read = now
             if new:
                 known.by_id.update(new)
                 known.counted.clear()
@@ -187,5 +187,4 @@ def _listed(comparison: Comparison) -> Listed:
         number=comparison.request.number,
         started=comparison.started,
         ways=tuple(way.label for way in comparison.ways),
-        ended=comparison.ended,
     )

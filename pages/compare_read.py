@@ -174,6 +174,7 @@ def _side_by_side(comparison: Comparison) -> None:
     read_beside(
         [name(comparison, place) for place in chosen],
         [one.episode for place in chosen if (one := comparison.generations[place]) is not None],
+        key=f"{comparison.id}_{len(chosen)}",
     )
 
 
@@ -184,14 +185,14 @@ def _from_address(written: list[int]) -> list[int]:
     return [place for place in dict.fromkeys(asked) if place in written][:BESIDE] or written[:2]
 
 
-def read_beside(marks: list[str], episodes: list[Episode], *, by_scene: bool = True) -> None:
-    """Pages of a script next to each other, scene by scene or each running on; on a narrow screen one page at a time."""
+def read_beside(marks: list[str], episodes: list[Episode], *, key: str, by_scene: bool = True) -> None:
+    """Pages of a script next to each other, scene by scene or each running on; on a narrow screen one page at a time, the first to
+    begin with for each `key`."""
     with st.container(key="sheets_wide"):
         st.html(sheets_html(marks, episodes, aligned(episodes)) if by_scene else apart_html(marks, episodes))
     with st.container(key="sheets_narrow"):
-        for tab, mark, episode in zip(
-            st.tabs([literal(mark) for mark in marks]), marks, episodes, strict=True
-        ):
+        tabs = st.tabs([literal(mark) for mark in marks], key=f"tabs_{key}")
+        for tab, mark, episode in zip(tabs, marks, episodes, strict=True):
             with tab:
                 st.html(sheet_html(mark, episode))
 

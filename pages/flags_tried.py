@@ -66,8 +66,8 @@ def asked(declared: Declared, series: Series) -> Wanted | None:
         left, right = st.columns(2)
         flag = left.selectbox("Draw it for the flag", watched, key=f"{trigger.key}_flag", bind="query-params")
         chosen = right.selectbox(
-            "Over", get_args(Series), get_args(Series).index(series), key="over",
-            format_func=SERIES_WORDS.__getitem__, bind="query-params",
+            "Episodes", get_args(Series), get_args(Series).index(series), key="over",
+            format_func=str.capitalize, bind="query-params",
         )  # fmt: skip
         st.form_submit_button("Replay", type="primary", key="replay")
     try:

@@ -11,11 +11,12 @@ from cinegen_core.access import Action
 from cinegen_core.acting import Acting
 from cinegen_core.monitor.events import Series
 from cinegen_core.monitoring import Monitoring
+from cinegen_core.store import StoreError
 from cinegen_core.studio import Studio
 from pages import health_alerts, health_figures, health_readings, health_trends
 from pages.frame import page, refused, table
 from pages.health_readings import Reading, Span, readings_of
-from pages.health_status import COUNTING, OFTEN, SELDOM, SERIES_WORDS, SOON, clock_words, status
+from pages.health_status import COUNTING, OFTEN, SELDOM, SERIES_NOTES, SERIES_WORDS, SOON, clock_words, status
 from pages.shared import literal
 
 if TYPE_CHECKING:
@@ -37,11 +38,17 @@ def draw(me: Acting) -> None:
             "This studio records nothing, so there is nothing to show. `cinegen studio` starts one that does."
         )
         return
+    try:
+        monitoring.alerts()
+    except StoreError as error:
+        refused(error)
+        st.button("Look again", key="look_again")
+        return
     above = st.container()
     view, hours, series = _choices(studio)
     with above:
         if series != "live":
-            st.info(f"{SERIES_WORDS[series]}. It takes no part in live health, alerts or rollbacks.")
+            st.info(SERIES_NOTES[series])
         _again(OFTEN, status, studio, monitoring, series)
         health_alerts.outcome()
         open_ = st.container()

@@ -21,7 +21,7 @@ from pages.frame import NO_DATA, ago, moment, number, operator_name, percent, re
 from pages.shared import literal
 
 if TYPE_CHECKING:
-    from cinegen_core.store.deliveries import Delivery, SqlDeliveries
+    from cinegen_core.store.deliveries import Delivery
 
 FAILURES = (StoreError, NotAllowedError, NotKeptError, NoSuchAlertError, NoSuchRuleError)
 
@@ -215,14 +215,13 @@ def _silence(me: Acting, rule: str, minutes: int, why: str) -> str:
 
 def record(monitoring: Monitoring, series: Series, hours: int, studio: Studio) -> None:
     """What is over, what there was to know of, and what people were sent."""
-    deliveries: SqlDeliveries | None = getattr(studio, "deliveries", None)
     now = monitoring.now()
     since = now - timedelta(hours=hours)
     try:
         over = [one for one in monitoring.incidents(series=series) if one.ended is not None]
         notices = [one for one in monitoring.notices(since, series=series) if one.at <= now][::-1]
         resolve = monitoring.mean_time_to_resolve(hours, series=series)
-        sent = deliveries.recent(SHOWN) if deliveries is not None else ()
+        sent = studio.deliveries.recent(SHOWN) if studio.deliveries is not None else ()
     except StoreError as error:
         refused(error)
         return
@@ -270,7 +269,7 @@ def _deliveries(sent: Sequence[Delivery], channels: bool) -> None:
         {
             "When": moment(one.at),
             "To": one.target,
-            "Of": f"{one.content.step.rule}, {one.content.step.state}",
+            "Of": f"{one.content.step.rule.replace('_', ' ')}, {one.content.step.state}",
             "Became": f"{_BECAME[one.state]} ({one.tries} {'try' if one.tries == 1 else 'tries'})",
             "Problem": one.problem or "none",
         }

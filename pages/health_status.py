@@ -27,8 +27,13 @@ SOON = 1.0
 
 SERIES_WORDS: Mapping[Series, str] = {
     "live": "Live episodes",
-    "staging": "Staging: a rehearsal, nobody was served",
-    "simulated": "Simulated: none of this happened",
+    "staging": "Staging episodes",
+    "simulated": "Simulated episodes",
+}
+SERIES_NOTES: Mapping[Series, str] = {
+    "live": "",
+    "staging": "Staging: a rehearsal, nobody was served. It takes no part in live health, alerts or rollbacks.",
+    "simulated": "Simulated: none of this happened. It takes no part in live health, alerts or rollbacks.",
 }
 
 
@@ -62,10 +67,12 @@ def status_html(health: Health, series: Series, told: list[str]) -> str:
     slug = f'<p class="slug">{escape(SERIES_WORDS[series])} - the last hour</p>'
     if health.score is None:
         head = '<p class="head"><b>No score</b></p>'
-        body = (
-            f"<p>It takes {LEAST_SAMPLES} episodes within an hour to tell. Each one that is written here counts;"
-            " kept answers, comparisons and those of an emergency do not.</p>"
+        counts = (
+            " Kept answers, comparisons and what is written in an emergency do not count."
+            if series == "live"
+            else ""
         )
+        body = f"<p>It takes {LEAST_SAMPLES} episodes within an hour to tell.{counts}</p>"
     else:
         head = f'<p class="head"><b>{health.score}</b><span>of 100: {escape(str(health.status))}</span></p>'
         marks = "".join(

@@ -35,9 +35,14 @@ def navigate() -> None:
     there = [entry for entry in PAGES if Path(entry.path).exists()]
     mine = [entry for entry in there if me.may(entry.action)] or list(PAGES[:1])
     first = _first(me, mine)
-    shown = st.navigation(
-        [st.Page(entry.path, title=entry.title, icon=entry.icon, default=entry is first) for entry in mine]
-    )
+    pages = [
+        st.Page(entry.path, title=entry.title, icon=entry.icon, default=entry is first) for entry in mine
+    ]
+    # Streamlit's own list of pages would be that of all files in the folder until the first page is there.
+    shown = st.navigation(pages, position="hidden")
+    with st.sidebar, st.container(gap=None):
+        for one in pages:
+            st.page_link(one)
     who_is_there(me)
     shown.run()
 

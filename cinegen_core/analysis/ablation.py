@@ -174,9 +174,7 @@ class _Bench:
             )
         return answer.winner
 
-    def _of(
-        self, engine: Engine, attempts: Mapping[str, Attempt], context: EngineContext
-    ) -> Iterable[Row]:
+    def _of(self, engine: Engine, attempts: Mapping[str, Attempt], context: EngineContext) -> Iterable[Row]:
         """What is known of one engine beside scores: whether it is carried out, with it and without, and what it costs."""
         begun = self.clock()
         directive = engine.propose(context)
@@ -357,7 +355,9 @@ def read_table(path: str | Path) -> Table:
     path = Path(path)
     head = _read_head(path)
     try:
-        wide = pd.read_csv(path, skiprows=len(_head_lines(head)) - 1, dtype={"series": "str", "measure": "str"})
+        wide = pd.read_csv(
+            path, skiprows=len(_head_lines(head)) - 1, dtype={"series": "str", "measure": "str"}
+        )
         long = wide.melt(id_vars=list(KEYS), var_name="setting", value_name="value").dropna(subset="value")
         long["value"] = long["value"].astype("float64")
     except (KeyError, ValueError) as error:
@@ -365,7 +365,9 @@ def read_table(path: str | Path) -> Table:
             f"{path}: its rows are not those of `cinegen ablate` ({error}). Make it anew with --fresh."
         ) from error
     if long.empty:
-        raise AblationError(f"{path}: there are no rows yet. Let `cinegen ablate --out {path}` come to an end.")
+        raise AblationError(
+            f"{path}: there are no rows yet. Let `cinegen ablate --out {path}` come to an end."
+        )
     return Table(head, long.reset_index(drop=True))
 
 

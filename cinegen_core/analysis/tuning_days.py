@@ -322,7 +322,7 @@ def read_table(path: Path) -> Table:
         raise TableError(f"{path}: this is no table of outcomes ({error}). Make it: {COMMAND}.") from error
     if list(frame.columns) != COLUMNS:
         raise TableError(f"{path}: its columns are not {', '.join(COLUMNS)}. Make it again: {COMMAND}.")
-    whole = {name: float for name in ("threshold", "window", "bound", "harmed")}
+    whole = dict.fromkeys(("threshold", "window", "bound", "harmed"), float)
     return Table(frame.astype(whole), head)
 
 
@@ -394,8 +394,8 @@ def _amount(trigger: Trigger) -> str:
     return f"{trigger.threshold:g} s" if trigger.metric == "seconds" else f"{trigger.threshold:g}"
 
 
-def main(given: Sequence[str] | None = None) -> int:
-    """Makes the table and writes it. The day that it is made is given, not read from a clock."""
+def main(given: Sequence[str] | None = None, *, rates: Mapping[int, int] = RATES) -> int:
+    """Makes the table and writes it. The day that it is made is given, not read from a clock; `rates` as `RATES`."""
     parser = argparse.ArgumentParser(prog=COMMAND, description="Tries every setting on the planted days.")
     parser.add_argument("--made", type=date.fromisoformat, required=True, help="today, as YYYY-MM-DD")
     parser.add_argument("--out", type=Path, default=Path("notebooks/data/threshold_tuning.csv"))
@@ -404,7 +404,7 @@ def main(given: Sequence[str] | None = None) -> int:
     settings = [one for trigger in declared.triggers.values() for one in grid(trigger)]
     parts = [
         outcomes(planted(block, rate=rate, declared=declared, pool=pool), settings)
-        for rate, blocks in RATES.items()
+        for rate, blocks in rates.items()
         for block in range(1, blocks + 1)
     ]
     asked.out.parent.mkdir(parents=True, exist_ok=True)

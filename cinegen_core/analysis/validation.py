@@ -30,6 +30,9 @@ JUDGED = (OVERALL, *DIMENSION_WORDS)
 ROUNDS = 1000
 """How often scripts are drawn again for an interval."""
 
+Z95 = 1.959964
+"""The normal distribution's quantile for an interval of 95 %."""
+
 Numbers = NDArray[np.float64]
 
 
@@ -201,7 +204,7 @@ def _partial(x: Numbers, y: Numbers, z: Numbers) -> Numbers:
     a, b, c = (_row_ranks(side) for side in (x, y, z))
     xy, xz, yz = _alike(a, b), _alike(a, c), _alike(b, c)
     left = np.sqrt(np.maximum(0.0, (1 - xz**2) * (1 - yz**2)))
-    return np.divide(xy - xz * yz, left, out=np.zeros_like(left), where=left > 1e-9)
+    return np.asarray(np.divide(xy - xz * yz, left, out=np.zeros_like(left), where=left > 1e-9), dtype=float)
 
 
 def _row_ranks(rows: Numbers) -> Numbers:
@@ -214,7 +217,8 @@ def _row_ranks(rows: Numbers) -> Numbers:
 def _alike(a: Numbers, b: Numbers) -> Numbers:
     a, b = a - a.mean(axis=1, keepdims=True), b - b.mean(axis=1, keepdims=True)
     spread = np.sqrt((a**2).sum(axis=1) * (b**2).sum(axis=1))
-    return np.divide((a * b).sum(axis=1), spread, out=np.zeros_like(spread), where=spread > 0)
+    products = (a * b).sum(axis=1)
+    return np.asarray(np.divide(products, spread, out=np.zeros_like(spread), where=spread > 0), dtype=float)
 
 
 def spearman(left: Numbers, right: Numbers) -> float:
@@ -251,10 +255,47 @@ GAPS = ((0.25, 1.0), (1.0, 2.0), (2.0, 4.0), (4.0, 10.1))
 """How far two scripts stand apart for the readers, in points: from, up to but not including."""
 
 
+def by_part(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rank agreement overall within parts of each set: `part`, `set`, `scripts`, `rho`, `low`, `high`. A set that spans the worst and
+    the best is easily put in order; a part of it is not. Parts of fewer than six scripts are left out."""
+    whole = rows[rows["dimension"] == OVERALL]
+    parts = {
+        "all": whole["readers"] >= 0,
+        "without the shelf's exemplars": ~whole["origin"].str.contains("exemplar"),
+        "by the embedded writer": whole["origin"].str.startswith("embedded"),
+        "given 5 or more by readers": whole["readers"] >= 5,
+        "given less than 5": whole["readers"] < 5,
+    }
+    found = []
+    for told, there in parts.items():
+        for name, part in whole[there].groupby("set"):
+            if len(part) >= 6:
+                rank = agreement(part["scorer"].tolist(), part["readers"].tolist())
+                found.append((told, name, rank.count, rank.rho, rank.low, rank.high))
+    return pd.DataFrame(found, columns=["part", "set", "scripts", "rho", "low", "high"])
+
+
+def same_hand(rows: pd.DataFrame) -> tuple[int, float, float, float]:
+    """Of two scripts of one set and one origin, does the scorer prefer the one that readers prefer? (pairs, share, low, high), the
+    interval of 95 % by drawing scripts of each origin again. (0, nan, nan, nan) where no origin has two that readers tell apart."""
+    whole = rows[rows["dimension"] == OVERALL]
+    hands = [
+        (part["scorer"].to_numpy(float), part["readers"].to_numpy(float))
+        for _, part in whole.groupby(["set", "origin"])
+        if len(part) > 1
+    ]
+    agree, count = _concordant(hands, [np.ones(len(ours)) for ours, _ in hands], GAPS[0][0], GAPS[-1][1])
+    if not count:
+        return 0, math.nan, math.nan, math.nan
+    return int(count), agree / count, *_drawn_shares(hands, GAPS[0][0], GAPS[-1][1])
+
+
 def by_gap(rows: pd.DataFrame) -> pd.DataFrame:
     """Of two scripts of a set, does the scorer prefer the one that readers prefer? By how far apart these put them.
 
-    `apart`, `pairs`, `share` (0..1, a tie counts half) with `low` and `high` (95 %, scripts drawn again). .5 is chance.
+    `apart`, `pairs`, `share` (0..1, a tie counts half) with `low` and `high`: 95 %, scripts drawn again; where all pairs agree, which
+    drawing again cannot doubt, Wilson's interval as if there were only half as many pairs as scripts, since pairs share scripts.
+    .5 is chance.
     """
     whole = rows[rows["dimension"] == OVERALL]
     sets = [
@@ -265,19 +306,36 @@ def by_gap(rows: pd.DataFrame) -> pd.DataFrame:
         agree, count = _concordant(sets, [np.ones(len(ours)) for ours, _ in sets], low, high)
         if not count:
             continue
-        rng = np.random.default_rng(1)
-        shares = []
-        for _ in range(ROUNDS):
-            drawn = [
-                np.bincount(rng.integers(0, len(o), len(o)), minlength=len(o)).astype(float) for o, _ in sets
-            ]
-            again, pairs = _concordant(sets, drawn, low, high)
-            if pairs:
-                shares.append(again / pairs)
-        ends = np.quantile(shares, [0.025, 0.975])
-        told = f"{low:g} to {high:g}" if high <= 10 else f"{low:g} and more"
-        found.append((told, int(count), agree / count, float(ends[0]), float(ends[1])))
+        share = agree / count
+        ends = wilson(share, len(whole) / 2) if share in (0, 1) else _drawn_shares(sets, low, high)
+        told = f"{low:g} to {high:g}" if high <= 10 else f"{low:g} or more"
+        found.append((told, int(count), share, *ends))
     return pd.DataFrame(found, columns=["apart", "pairs", "share", "low", "high"])
+
+
+def _drawn_shares(sets: Sequence[tuple[Numbers, Numbers]], low: float, high: float) -> tuple[float, float]:
+    rng = np.random.default_rng(1)
+    shares = []
+    for _ in range(ROUNDS):
+        drawn = [
+            np.bincount(rng.integers(0, len(ours), len(ours)), minlength=len(ours)).astype(float)
+            for ours, _ in sets
+        ]
+        agree, count = _concordant(sets, drawn, low, high)
+        if count:
+            shares.append(agree / count)
+    ends = np.quantile(shares, [0.025, 0.975])
+    return float(ends[0]), float(ends[1])
+
+
+def wilson(share: float, count: float) -> tuple[float, float]:
+    """Interval of 95 % for a share 0..1 of `count` things, which need not be whole (Wilson 1927, JASA 22). (0, 1) of none."""
+    if count <= 0:
+        return 0.0, 1.0
+    middle = share + Z95**2 / (2 * count)
+    reach = Z95 * math.sqrt(share * (1 - share) / count + Z95**2 / (4 * count**2))
+    whole = 1 + Z95**2 / count
+    return max(0.0, (middle - reach) / whole), min(1.0, (middle + reach) / whole)
 
 
 def _concordant(

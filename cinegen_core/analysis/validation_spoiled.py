@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from cinegen_core.analysis.scoring import Case, by_dimension, chance
-from cinegen_core.analysis.validation import Numbers
+from cinegen_core.analysis.validation import ROUNDS, Numbers, wilson
 from cinegen_core.scorer import DIMENSION_WORDS, Scorecard, score
 from cinegen_core.scorer.corruptions import ALL, CRAFT, Corruption, held_out
 from cinegen_core.story import Action, Beat, Choice, Dialogue, Element, Episode, Scene, StoryState
@@ -22,9 +22,6 @@ EXEMPLARS, SAMPLES, TYPED = "exemplar", "sample", "bible without cards"
 """What is spoiled: good episodes written for the shelf; episodes of the samples; episodes of bibles as people type them."""
 
 PAIR_COLUMNS = ("group", "bible", "name", "kind", "before", "after", *DIMENSION_WORDS)
-ROUNDS = 1000
-Z95 = 1.959964
-"""The normal distribution's quantile for an interval of 95 %."""
 
 
 def shelf_cases(shelf: Path) -> list[Case]:
@@ -78,16 +75,6 @@ def _lost(before: Scorecard, after: Scorecard) -> list[float]:
         math.nan if was is None else round(was - (now[name] or 0.0), 2)
         for name, was in by_dimension(before).items()
     ]
-
-
-def wilson(share: float, count: float) -> tuple[float, float]:
-    """Interval of 95 % for a share 0..1 of `count` things, which need not be whole (Wilson 1927, JASA 22). (0, 1) of none."""
-    if count <= 0:
-        return 0.0, 1.0
-    middle = share + Z95**2 / (2 * count)
-    reach = Z95 * math.sqrt(share * (1 - share) / count + Z95**2 / (4 * count**2))
-    whole = 1 + Z95**2 / count
-    return max(0.0, (middle - reach) / whole), min(1.0, (middle + reach) / whole)
 
 
 def likeness(hits: Sequence[tuple[Numbers, Sequence[str]]]) -> float:

@@ -1,7 +1,7 @@
 """The three tables of the scorer's validation that take minutes, written and read: `python -m cinegen_core.analysis.validation_tables`.
 
-It spoils the shelf's good episodes and the studio's own, plays tricks on rated scripts, and, where CINEGEN_RATED_DATA names the folder of rated stories, tries the
-measures for prose on these. Each table begins with when it was made, by which version of the scorer and by which command.
+It spoils the shelf's good episodes and the studio's own, plays tricks on rated scripts, and, where CINEGEN_RATED_DATA names the folder
+of rated stories, tries the measures for prose on these. Each table begins with when it was made, by which scorer and command.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def prose_table(folder: Path) -> pd.DataFrame:
 
 def write_table(frame: pd.DataFrame, path: Path, *, day: date, arguments: str) -> None:
     """CSV under a head of comments. Raises `OSError`."""
-    head = f"# scorer {shipped().version}\n# made {day.isoformat()}\n# by {COMMAND} {arguments}\n"
+    head = f"# scorer: {shipped().version}\n# made: {day.isoformat()}\n# command: {COMMAND} {arguments}\n"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(
         head + frame.to_csv(index=False, float_format="%.4g", lineterminator="\n"), encoding="utf-8"
@@ -101,14 +101,14 @@ def write_table(frame: pd.DataFrame, path: Path, *, day: date, arguments: str) -
 
 
 def read_table(path: Path, columns: Sequence[str]) -> tuple[pd.DataFrame, dict[str, str]]:
-    """A table and its head: `scorer`, `made`, `by`. Raises `ValidationError` for what is not such a table, or of another scorer."""
+    """A table and its head: `scorer`, `made`, `command`. Raises `ValidationError` for what is not such a table, or of another scorer."""
     again = f"Make it again: {COMMAND}."
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise ValidationError(f"{path.name} cannot be read ({type(error).__name__}). {again}") from error
     head = {
-        key: rest for line in lines if line.startswith("# ") for key, _, rest in [line[2:].partition(" ")]
+        key: rest for line in lines if line.startswith("# ") for key, _, rest in [line[2:].partition(": ")]
     }
     body = "\n".join(line for line in lines if not line.startswith("#"))
     frame = pd.read_csv(io.StringIO(body)) if body else pd.DataFrame()

@@ -459,6 +459,14 @@ class TestVotes:
         voted(studio, readers=1, comparisons=1, begin=100, name="late")
         assert "<td>5, 0, 0</td>" in shown(fine(page.run()))
 
+    def test_a_vote_dated_by_a_clock_that_is_ahead_hides_none_that_come_after_it(
+        self, studio: Studio
+    ) -> None:
+        voted(studio, readers=1, comparisons=1, begin=10_000_000)
+        page = opened(view="votes")
+        voted(studio, readers=1, comparisons=1, name="late")
+        assert "<td>2, 0, 0</td>" in shown(fine(page.run()))
+
     def test_simulated_votes_are_kept_apart_and_say_what_they_are(self, studio: Studio) -> None:
         voted(studio, readers=6, comparisons=6, series="simulated")
         assert "nobody has voted yet" in shown(opened(view="votes"))

@@ -21,6 +21,7 @@ from cinegen_core.monitor.events import (
 )
 from cinegen_core.settings import Settings
 from cinegen_core.store import StoreError
+from cinegen_core.store.deliveries import Content, SqlDeliveries
 from cinegen_core.store.events import SqlEvents
 from cinegen_core.store.sql import Database, sqlite_url
 from cinegen_core.studio import Studio, open_studio
@@ -182,7 +183,7 @@ def test_other_series_are_shown_apart_and_labelled(
     assert "No score" in shown(opened())
     app = opened(series=series)
     assert words in app.info[0].value
-    assert f"{series.capitalize()}: " in shown(app)
+    assert f"{series.capitalize()} episodes, the last 24 hours" in shown(app)
     assert "-30" in shown(app)
     assert "quality_critical" in shown(app)
     assert not [button for button in app.button if str(button.key).startswith("ack_")]
@@ -248,13 +249,16 @@ def submit(app: AppTest) -> None:
 
 
 def test_what_is_being_filled_in_outlives_everything_that_refreshes(studio: Studio, tmp_path: Path) -> None:
+    """A browser keeps what is typed as long as the field stays the same one, in the same form."""
     record(tmp_path, alert("firing", 12))
     app = opened("operator")
-    app.text_input(key="silence_why").set_value("half a sentence")
+    before = app.text_input(key="silence_why").proto
     record(tmp_path, alert("firing", 3, name="b", rule="time_critical"))
     app.run()
     assert "time_critical" in shown(app)
-    assert app.text_input(key="silence_why").value == "half a sentence"
+    after = app.text_input(key="silence_why").proto
+    assert (after.id, after.form_id) == (before.id, before.form_id)
+    assert not after.set_value
 
 
 def test_somebody_elses_alert_that_is_over_meanwhile_is_told_kindly(studio: Studio, tmp_path: Path) -> None:
@@ -284,6 +288,27 @@ def test_notices_are_listed_with_who_and_what(studio: Studio, tmp_path: Path) ->
     text = shown(opened(view="Record"))
     assert "<td>beta_features is on</td><td>&lt;b&gt;Bo&lt;/b&gt;</td>" in text
     assert "Alerts are sent nowhere" in text
+
+
+def test_what_people_were_sent_and_what_was_given_up_is_listed_with_why(
+    studio: Studio, tmp_path: Path
+) -> None:
+    steps = [alert("firing", 12, name=name) for name in ("a", "b")]
+    with Database(sqlite_url(tmp_path / "cinegen.db")) as database:
+        deliveries = SqlDeliveries(database)
+        deliveries.mark("webhook", NOW)
+        contents = [Content(number=number, step=step, fired=step.at) for number, step in enumerate(steps, 1)]
+        deliveries.put("webhook", contents[:1], seen=1, now=NOW - timedelta(minutes=2))
+        first = deliveries.claim("webhook", now=NOW, lease=timedelta(minutes=1))
+        assert first is not None
+        deliveries.sent(first.delivery, now=NOW)
+        deliveries.put("webhook", contents[1:], seen=2, now=NOW - timedelta(minutes=1))
+        second = deliveries.claim("webhook", now=NOW, lease=timedelta(minutes=1))
+        assert second is not None
+        deliveries.failed(second.delivery, "it answered <404>", now=NOW, again=None)
+    text = shown(opened(view="Record"))
+    assert "<td>webhook</td><td>quality critical, firing</td><td>sent (1 try)</td><td>none</td>" in text
+    assert "<td>given up (1 try)</td><td>it answered &lt;404&gt;</td>" in text
 
 
 def test_times_engines_tiers_and_flags_are_told_apart(studio: Studio, tmp_path: Path) -> None:
@@ -370,15 +395,23 @@ def test_for_an_operator_it_comes_first_and_asks_for_no_name(studio: Studio) -> 
     assert not [field for field in app.text_input if field.key == "operator_name_asked"]
 
 
-def test_records_that_cannot_be_read_are_explained_and_the_page_stays(
-    studio: Studio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_records_that_cannot_be_read_are_explained_once_and_looked_at_again(
+    studio: Studio, tmp_path: Path
 ) -> None:
-    with Database(sqlite_url(tmp_path / "cinegen.db")) as database, database.writing() as connection:
-        connection.exec_driver_sql("ALTER TABLE events RENAME TO elsewhere")
+    rename(tmp_path, "events", "elsewhere")
     app = opened()
     assert app.title[0].value == "Health"
-    assert len(app.error) >= 1
-    assert all("OperationalError" not in problem.value for problem in app.error)
+    assert len(app.error) == 1
+    assert "cinegen" in app.error[0].value
+    rename(tmp_path, "elsewhere", "events")
+    app.button(key="look_again").click().run()
+    assert not app.error
+    assert "No alert is open." in shown(without_errors(app))
+
+
+def rename(tmp_path: Path, old: str, new: str) -> None:
+    with Database(sqlite_url(tmp_path / "cinegen.db")) as database, database.writing() as connection:
+        connection.exec_driver_sql(f"ALTER TABLE {old} RENAME TO {new}")
 
 
 def test_an_emergency_is_said_where_the_status_is(studio: Studio) -> None:
