@@ -17,9 +17,12 @@ if __name__ == "__main__":
     navigate()
 else:
     from starlette.routing import Mount, Route
+    from streamlit.runtime.pages_manager import PagesManager
 
     from pages.shared import TheApi, closing
 
+    # Until st.navigation has been called once, Streamlit would run a page that is opened by its own address without this file.
+    PagesManager.uses_pages_directory = False
     # A mount takes only what follows its slash; /api itself would be answered with a page.
     routes = [
         *(Route(path, TheApi()) for path in ("/api", "/metrics", "/healthz")),

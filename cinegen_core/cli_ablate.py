@@ -14,12 +14,12 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from cinegen_core.analysis.ablation import AblationError, Head, fill
+from cinegen_core.analysis.ablation import AblationError, Head, fill, named_bible
 from cinegen_core.clock import Clock
 from cinegen_core.scorer.scale import shipped
 from cinegen_core.story import StoryBible
 from cinegen_core.story.errors import StoryError
-from cinegen_core.story.load import load_bible, load_sample, sample_names
+from cinegen_core.story.load import sample_names
 from cinegen_core.writers.embedded import EmbeddedWriter
 
 
@@ -76,14 +76,13 @@ def _bibles(names: Sequence[str]) -> dict[str, StoryBible]:
     """By a short name: a sample's own, or a file's without its ending."""
     found: dict[str, StoryBible] = {}
     for name in names:
-        sample = name in sample_names() or (not Path(name).suffix and not Path(name).exists())
-        short = name if sample else Path(name).stem
-        if short in found:
-            _stop(f"{name}: there is a series {short} already. Give two files two names.", 2)
         try:
-            found[short] = load_sample(name) if sample else load_bible(Path(name))
+            short, bible = named_bible(name)
         except StoryError as error:
             _stop(str(error), 1)
+        if short in found:
+            _stop(f"{name}: there is a series {short} already. Give two files two names.", 2)
+        found[short] = bible
     return found
 
 

@@ -32,9 +32,15 @@ from pages.frame import NO_DATA, number, percent, span, table
 from pages.health_ink import Layered, ink, inked
 from pages.shared import literal
 
-MEASURES: Mapping[str, str] = {"quality": "Quality", "score": "Score", **DIMENSION_WORDS}
+MEASURES: Mapping[str, str] = {
+    "quality": "Quality",
+    "score": "Score",
+    **{str(name): words for name, words in DIMENSION_WORDS.items()},
+}
 
-_SCALES = {"quality": "on the guide's scale"}
+_TALL = 230
+"""Pixels of a chart that can be brushed: its axis must have room for its title."""
+
 _ROUND = "explore_brush_round"
 
 
@@ -57,8 +63,7 @@ class Look(NamedTuple):
 
     @property
     def unit(self) -> str:
-        scale = _SCALES.get(self.measure, "on the scorer's scale")
-        return f"mean {self.words.lower()}, 0 to 10, {scale}"
+        return f"mean {self.words.lower()}, 0 to 10"
 
     def titled(self, title: str) -> str:
         """Charts say where their answers come from; live ones go without saying."""
@@ -98,9 +103,8 @@ def _narrowed(filters: Filters, measure: str, selection: Mapping[str, object]) -
         return by_time
     if measure in ("quality", "score"):
         return Filters.model_validate({**dict(by_time), measure: of_it})
-    return Filters.model_validate(
-        {**dict(by_time), "dimensions": tuple({**dict(by_time.dimensions), measure: of_it}.items())}
-    )
+    dimensions = tuple((name, span) for name, span in by_time.dimensions if name != measure)
+    return Filters.model_validate({**dict(by_time), "dimensions": (*dimensions, (measure, of_it))})
 
 
 def clear_brushes() -> None:
@@ -121,7 +125,10 @@ def overview(look: Look) -> None:
 
 def _figures(look: Look) -> None:
     found = look.held.view(
-        ("summary", look.measure), look.tables, look.narrowed, lambda answers: explore.summary(answers, look.column)
+        ("summary", look.measure),
+        look.tables,
+        look.narrowed,
+        lambda answers: explore.summary(answers, look.column),
     )
     st.html(figures_html(found, look.words))
 
@@ -154,7 +161,11 @@ def _told_brush(look: Look) -> None:
     new = [words for words in in_words(look.narrowed) if words not in in_words(look.filters)]
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(literal(f"Brushed: {'; '.join(new)}."))
-        if st.button("Keep as a filter", key="keep_brush", help="The address then holds it, and a reload shows the same."):
+        if st.button(
+            "Keep as a filter",
+            key="keep_brush",
+            help="The address then holds it, and a reload shows the same.",
+        ):
             clear_brushes()
             go(look.narrowed)
         if st.button("Clear the brush", key="clear_brush", type="tertiary"):
@@ -165,7 +176,10 @@ def _told_brush(look: Look) -> None:
 def _distribution(look: Look) -> None:
     others = _narrowed(look.filters, look.measure, {BRUSH_TIME: _brush(BRUSH_TIME, look.measure)})
     view = look.held.view(
-        ("distribution", look.measure), look.tables, others, lambda answers: explore.distribution(answers, look.column)
+        ("distribution", look.measure),
+        look.tables,
+        others,
+        lambda answers: explore.distribution(answers, look.column),
     )
     chart = distribution_chart(
         view, title=look.titled(f"{look.words} of the answers"), unit=f"{look.words.lower()}, 0 to 10"
@@ -233,6 +247,8 @@ def _trend_words(view: pd.DataFrame, words: str) -> str:
 
 def _brushable(chart: Layered, brush: str, look: Look, words: str) -> None:
     key = _key(brush, look.measure)
+    if not chart.title.text.endswith("no data"):
+        chart = chart.properties(height=_TALL)
     st.altair_chart(
         inked(chart, ink()), width="stretch", key=key, on_select="rerun", selection_mode=brush, alt=words
     )
@@ -262,6 +278,11 @@ _CAVEATS = {
     "is no proof of a cause.",
     "cohort": "On less off. The cohorts of a rollout are drawn by chance; those of targets are not. Where every answer had the flag on, "
     "there is nothing to compare.",
+}
+
+_EMPTY = {
+    "engine": "No data: no engine was active in these answers.",
+    "cohort": "No data: no flag was evaluated for these answers.",
 }
 
 
@@ -297,11 +318,14 @@ def groups(look: Look, by: str) -> None:
             view = view.assign(name=[TIER_WORDS.get(one, one) for one in view["name"]])
         chart = means_chart(view, title=title, unit=look.unit)
     st.altair_chart(
-        inked(chart, ink()), width="stretch", key=f"groups_{by}_{look.measure}", alt=f"{title}. The table below has all figures."
+        inked(chart, ink()),
+        width="stretch",
+        key=f"groups_{by}_{look.measure}",
+        alt=f"{title}. The table below has all figures.",
     )
     table(_rows(view, by))
     if view.empty:
-        st.caption("No data: " + ("no engine was active in these answers." if by == "engine" else "no flag was evaluated for them." if by == "cohort" else "no answers."))  # fmt: skip
+        st.caption(_EMPTY.get(by, "No data: no answers."))
     if by in _CAVEATS:
         st.caption(_CAVEATS[by])
 
@@ -312,8 +336,10 @@ def _rows(view: pd.DataFrame, by: str) -> list[dict[str, str]]:
         "engine": _engine_row,
         "cohort": _cohort_row,
     }
-    make = makers.get(by, lambda row: _group_row(row, GROUPS[by]))
-    return [make(row) for row in view.to_dict("records")]
+    records = view.to_dict("records")
+    if by in makers:
+        return [makers[by](row) for row in records]
+    return [_group_row(row, GROUPS[by]) for row in records]
 
 
 def known(value: float, digits: int = 2) -> str:
@@ -366,7 +392,9 @@ def _cohort_row(row: Mapping[Any, Any]) -> dict[str, str]:
     errors = (
         "too few to compare"
         if pd.isna(row["errors_difference"])
-        else f"{row['errors_difference']:+.1f} ({row['errors_low']:+.1f} to {row['errors_high']:+.1f})".replace("-", "\u2212")
+        else f"{row['errors_difference']:+.1f} ({row['errors_low']:+.1f} to {row['errors_high']:+.1f})".replace(
+            "-", "\u2212"
+        )
     )
     return {
         "Flag": str(row["name"]),
@@ -381,7 +409,7 @@ def _cohort_row(row: Mapping[Any, Any]) -> dict[str, str]:
 
 _STRIP_STYLE = """<style>
 .strip { display: flex; flex-wrap: wrap; gap: 0.7rem 2rem; margin: 0.2rem 0 0.4rem; padding: 0.8rem 0;
-  border-top: 1px solid color-mix(in srgb, currentColor 22%, transparent); border-bottom: 1px solid color-mix(in srgb, currentColor 22%, transparent); }
+  border: solid color-mix(in srgb, currentColor 22%, transparent); border-width: 1px 0; }
 .strip div { min-width: 5.2rem; }
 .strip dt { font-size: 0.88rem; font-weight: 400; margin: 0; opacity: 0.88; }
 .strip dd { margin: 0; font-variant-numeric: tabular-nums; }

@@ -23,14 +23,22 @@ from pages.shared import literal
 _EARLIEST, _LATEST = datetime(1970, 1, 1), datetime(2200, 1, 1)  # noqa: DTZ001 (the control knows no zones; its label says UTC)
 _MOST_EPISODES = 100_000
 _SPANS = {"quality": "Quality", "score": "Score", "number": "Episode"}
-_NAMES = {"titles": "Series", "genres": "Genres", "tiers": "Tiers", "writers": "Writers", "engines": "Engines active"}
+_NAMES = {
+    "titles": "Series",
+    "genres": "Genres",
+    "tiers": "Tiers",
+    "writers": "Writers",
+    "engines": "Engines active",
+}
 _FILLED = "explore_filled"
 
 
 def ask(filters: Filters, names: Names) -> None:
     """The form. What is applied goes into the address; what cannot be is said, and what was typed stays."""
     told = in_words(filters)
-    with st.expander(f"Filters ({len(told)} in force)" if told else "Filters (none in force)", key="explore_filters"):
+    with st.expander(
+        f"Filters ({len(told)} in force)" if told else "Filters (none in force)", key="explore_filters"
+    ):
         _form(filters, names)
     if told:
         with st.container(horizontal=True, vertical_alignment="center"):
@@ -79,14 +87,17 @@ def _form(filters: Filters, names: Names) -> None:
         st.session_state[_FILLED] = query
     with st.form("explore_form", border=False):
         _when_and_what(filters, names)
-        st.caption("Quality is on the guide's scale, score and dimensions on the scorer's; all 0 to 10. Empty: no limit.")
+        st.caption(
+            "Quality is on the guide's scale, score and dimensions on the scorer's; all 0 to 10. Empty: no limit."
+        )
         for name, label in _SPANS.items():
             _span(name, label, whole=name == "number")
         with st.expander("By dimension"):
             for dimension, label in DIMENSION_WORDS.items():
                 _span(dimension, label)
         st.checkbox(
-            "Leave out what is in no figure: answers from the cache, and those of emergencies", key=_key("counted")
+            "Leave out what is in no figure: answers from the cache, and those of emergencies",
+            key=_key("counted"),
         )
         applied = st.form_submit_button("Apply filters", type="primary")
     if applied:
@@ -124,7 +135,11 @@ def _span(name: str, label: str, *, whole: bool = False) -> None:
     columns = st.columns(2)
     for column, end, word in ((columns[0], "low", "from"), (columns[1], "high", "to")):
         column.number_input(
-            f"{label}, {word}", value=None, step=1 if whole else 0.25, key=_key(f"{name}.{end}"), placeholder="no limit"
+            f"{label}, {word}",
+            value=None,
+            step=1 if whole else 0.25,
+            key=_key(f"{name}.{end}"),
+            placeholder="no limit",
         )
 
 
@@ -134,14 +149,14 @@ def _key(name: str) -> str:
 
 def _given(filters: Filters) -> dict[str, Any]:
     """The values of the form's controls. They know neither zones nor seconds, and no episode 1.5."""
-    found: dict[str, Any] = {
-        name: [*getattr(filters, name)] for name in (*_NAMES, "cohorts")
-    }
+    found: dict[str, Any] = {name: [*getattr(filters, name)] for name in (*_NAMES, "cohorts")}
     for name in ("since", "until"):
         at = getattr(filters, name)
         known = None if at is None else at.astimezone(UTC).replace(tzinfo=None, second=0, microsecond=0)
         found[name] = None if known is None else min(max(known, _EARLIEST), _LATEST)
-    spans: dict[str, Span] = dict.fromkeys(DIMENSION_WORDS, Span()) | dict(filters.dimensions)
+    spans: dict[str, Span] = {
+        str(name): dict(filters.dimensions).get(name, Span()) for name in DIMENSION_WORDS
+    }
     for name, span in ({"quality": filters.quality, "score": filters.score} | spans).items():
         found[f"{name}.low"], found[f"{name}.high"] = span.low, span.high
     low, high = filters.number.low, filters.number.high
@@ -167,9 +182,8 @@ def _apply(filters: Filters, given: Mapping[str, Any]) -> None:
         if {f"{name}.low", f"{name}.high"} & touched:
             spans[name] = {end: now[f"{name}.{end}"] for end in ("low", "high")}
     changes |= {name: spans[name] for name in _SPANS if name in spans}
-    dimensions = {str(name): span for name, span in filters.dimensions} | {
-        name: span for name, span in spans.items() if name not in _SPANS
-    }
+    dimensions: dict[str, object] = {str(name): span for name, span in filters.dimensions}
+    dimensions |= {name: span for name, span in spans.items() if name not in _SPANS}
     changes["counted"] = now["counted"]
     try:
         made = Filters.model_validate({**dict(filters), **changes, "dimensions": tuple(dimensions.items())})
@@ -182,10 +196,12 @@ def _apply(filters: Filters, given: Mapping[str, Any]) -> None:
 def _why(error: ValidationError, now: Mapping[str, Any]) -> str:
     wrong = [
         label
-        for name, label in {**_SPANS, **DIMENSION_WORDS}.items()
+        for name, label in (*_SPANS.items(), *DIMENSION_WORDS.items())
         if None not in (now[f"{name}.low"], now[f"{name}.high"]) and now[f"{name}.low"] > now[f"{name}.high"]
     ]
     if wrong:
-        return f"{' and '.join(wrong)}: the lower limit is above the upper one. Turn them round, or empty one."
+        return (
+            f"{' and '.join(wrong)}: the lower limit is above the upper one. Turn them round, or empty one."
+        )
     reasons = "; ".join(str(one["msg"]).removeprefix("Value error, ") for one in error.errors())
     return f"They cannot be used: {reasons}. Change that, and apply them again."

@@ -74,17 +74,11 @@ class Held:
 
     def shown(self, tables: Tables, filters: Filters) -> pd.DataFrame:
         """The answers that hold. Whoever gets them leaves them as they are."""
-        return self._frames.of(
-            _state(tables, filters), lambda: filters.apply(tables.answers, tables.engines)
-        )
+        return self._frames.of(_state(tables, filters), lambda: filters.apply(tables.answers, tables.engines))
 
-    def view(
-        self, name: Hashable, tables: Tables, filters: Filters, make: Callable[[pd.DataFrame], T]
-    ) -> T:
+    def view(self, name: Hashable, tables: Tables, filters: Filters, make: Callable[[pd.DataFrame], T]) -> T:
         """What `make` makes of the answers that hold, made anew only where an answer has come or the filters are others."""
-        return self._views.of(
-            (name, _state(tables, filters)), lambda: make(self.shown(tables, filters))
-        )
+        return self._views.of((name, _state(tables, filters)), lambda: make(self.shown(tables, filters)))
 
     def names(self, tables: Tables, series: Series) -> Names:
         """What the answers of a series can be filtered by."""

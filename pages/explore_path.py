@@ -47,12 +47,7 @@ def put(filters: Filters, **changes: str | None) -> None:
 
 
 def chosen(
-    label: str,
-    name: str,
-    options: Sequence[T],
-    *,
-    words: Callable[[T], str] = str,
-    hidden: bool = False,
+    label: str, name: str, options: Sequence[T], *, words: Callable[[T], str] = str, hidden: bool = False
 ) -> T:
     """One of a few, by the address; the first where it names none of them. The address follows what is chosen."""
     key = f"explore_{name}"

@@ -14,7 +14,7 @@ from cinegen_core.flags.control import Drift
 from cinegen_core.flags.model import Context
 from cinegen_core.flags.overviews import Standing, audience, commands_for, phases, standings
 from cinegen_core.steering import KEPT, Steering
-from pages.flags_asking import dialog, offer, outcome
+from pages.flags_asking import asking, dialog, offer, outcome
 from pages.flags_journal import journal
 from pages.flags_readings import (
     OFTEN,
@@ -201,7 +201,7 @@ def _there(me: Acting, counted: Counted[T]) -> T | None:
 
 
 def _until_done(me: Acting, name: Hashable) -> None:
-    if outcomes_of(me.studio).readings.ready(name):
+    if outcomes_of(me.studio).readings.ready(name) and not asking():
         st.rerun()
 
 

@@ -91,6 +91,11 @@ def outcome() -> None:
         st.success(literal(words))
 
 
+def asking() -> bool:
+    """Whether a dialog is open: drawing the whole page anew would take from it what is being typed."""
+    return _ASKED in st.session_state
+
+
 def dialog(me: Acting, steering: Steering) -> None:
     """The dialog of what is asked, if anything is. It comes back as it was after a reload of the page's script; whoever closes it
     finds what was typed when it is asked for again."""
@@ -128,24 +133,29 @@ def _body(me: Acting, steering: Steering) -> None:
         st.error(literal(f"{key} is no longer declared in the file, so nothing can be done with it here."))
         return
     st.markdown("\n".join(f"- {literal(words)}" for words in told))
-    named = operator_name(me)
+    # By itself: what is typed beside it would be lost when the name is taken and the page is drawn anew.
+    if not operator_name(me):
+        st.caption("Every change is recorded with a name. Give yours, then say why and confirm.")
+        _leave()
+        return
     why = st.text_area(
         "Why", key=f"{prefix}_why", max_chars=_LONGEST, height=90, persist_state="page",
         help="It is kept in the journal with your name, and shown to whoever meets this change.",
     )  # fmt: skip
     left, right = st.columns(2)
     go = left.button(_VERBS[asked.command], key="asked_go", type="primary", width="stretch")
-    if right.button("Leave it as it is", key="asked_leave", width="stretch"):
+    with right:
+        _leave()
+    if go and not why.strip():
+        st.error("Say why: whoever meets this change later reads it in the journal.")
+    elif go:
+        _give(me, steering, asked._replace(key=key), why.strip(), enabled=enabled, percent=percent)
+
+
+def _leave() -> None:
+    if st.button("Leave it as it is", key="asked_leave", width="stretch"):
         _forget()
         st.rerun()
-    if not go:
-        return
-    if not named:
-        st.error("Say who you are: every change is recorded with a name.")
-    elif not why.strip():
-        st.error("Say why: whoever meets this change later reads it in the journal.")
-    else:
-        _give(me, steering, asked._replace(key=key), why.strip(), enabled=enabled, percent=percent)
 
 
 def _which(snapshot: Snapshot) -> str | None:

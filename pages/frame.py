@@ -183,6 +183,6 @@ TABLE_STYLE = """<style>
 .figures { width: 100%; border-collapse: collapse; font-size: 0.92rem; line-height: 1.4; font-variant-numeric: tabular-nums; }
 .figures caption { text-align: left; padding-bottom: 0.4rem; }
 .figures th, .figures td { text-align: left; vertical-align: top; padding: 0.35rem 0.9rem 0.35rem 0;
-  border-top: 1px solid color-mix(in srgb, currentColor 22%, transparent); overflow-wrap: anywhere; }
+  border-top: 1px solid color-mix(in srgb, currentColor 22%, transparent); overflow-wrap: break-word; min-width: 4.5rem; }
 .figures thead th { font-weight: 600; border-top: 0; white-space: nowrap; }
 </style>"""

@@ -74,8 +74,8 @@ _PERSON = (
     _Field("relationships", "Relationships, one on each line", "Ansel Roe: her father's oldest friend", True, None),
 )  # fmt: skip
 _FIRST_TWO = (
-    (_Field("name", "Somebody", "Marit Vold", most=80), _Field("want", "Wants", "to see the November log")),
-    (_Field("name", "Somebody else", "Ansel Roe", most=80), _Field("want", "Wants something else", "to keep the station open")),
+    (_Field("name", "Somebody", "Marit Vold", most=80), _Field("want", "Wants", "to see the November log", tall=True)),
+    (_Field("name", "Somebody else", "Ansel Roe", most=80), _Field("want", "Wants something else", "to keep the station open", tall=True)),
 )  # fmt: skip
 _PLACE = (
     _Field("name", "Name", "Watch room", most=80),

@@ -22,6 +22,7 @@ from cinegen_core.analysis.scoring import by_dimension, chance
 from cinegen_core.engines import Directive, Engine, EngineContext, active_engines, all_engines, realisation
 from cinegen_core.scorer import DIMENSION_WORDS
 from cinegen_core.story import Draft, EpisodeRequest, Policy, StoryBible, StoryState
+from cinegen_core.story.load import load_bible, load_sample, sample_names
 from cinegen_core.tiers.judging import judge
 from cinegen_core.tiers.model import Attempt
 from cinegen_core.tiers.runner import Budget, Clock, run
@@ -163,7 +164,7 @@ class _Bench:
             on_update=lambda update: None,
             budget=Budget(),
         )
-        failed = [run for run in answer.winner.engines if run.error is not None]
+        failed = [one for one in answer.winner.engines if one.error is not None]
         if failed:
             raise AblationError(
                 f"{self.where}, setting {setting}: {failed[0].engine} failed ({failed[0].error}). Mend the engine, then go on."
@@ -369,6 +370,13 @@ def read_table(path: str | Path) -> Table:
             f"{path}: there are no rows yet. Let `cinegen ablate --out {path}` come to an end."
         )
     return Table(head, long.reset_index(drop=True))
+
+
+def named_bible(name: str) -> tuple[str, StoryBible]:
+    """A series' short name in tables, and its bible: a sample by its name, or a file by its path. Raises `StoryError`."""
+    if name in sample_names() or (not Path(name).suffix and not Path(name).exists()):
+        return name, load_sample(name)
+    return Path(name).stem, load_bible(Path(name))
 
 
 def as_frame(figures: Iterable[Figure]) -> pd.DataFrame:

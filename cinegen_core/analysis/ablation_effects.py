@@ -173,6 +173,22 @@ def verdict(low: float, high: float) -> Verdict:
     return "adds" if low > 0 else "costs" if high < 0 else "not shown"
 
 
+def extent(figures: pd.DataFrame) -> str:
+    """How much a table holds, in words."""
+    requests = figures.groupby(["series", "seed", "episode"]).ngroups
+    scripts = int((figures["measure"] == "overall").sum())
+    seeds = figures.groupby("series")["seed"].nunique()
+    each = f"{seeds.min()}" if seeds.min() == seeds.max() else f"{seeds.min()} to {seeds.max()}"
+    return f"{len(seeds)} series, {each} seeds each: {requests:,} requests, {scripts:,} scripts scored."
+
+
+def whole(judged: pd.DataFrame) -> pd.DataFrame:
+    """All engines against none, and the placebo, by measure: points with and without the correction for all looks."""
+    rows = judged[judged["engine"].isin((ALL_ENGINES, PLACEBO_ROW))]
+    kept = ["engine", "measure", "mean", "low", "high", "plain_low", "plain_high", "verdict"]
+    return rows[kept].reset_index(drop=True)
+
+
 def by_engine(figures: pd.DataFrame, judged: pd.DataFrame, kind: Kind) -> pd.DataFrame:
     """One row an engine, the greatest gain overall first: what it does for its own directive, for the score, and what that costs.
 
@@ -249,7 +265,7 @@ class PlaceboRuns(NamedTuple):
 
 
 def placebo_runs(
-    figures: pd.DataFrame, *, engines: int = 1, runs: int = 200, rounds: int = 1000, seed: int = 11
+    figures: pd.DataFrame, *, engines: int = 1, runs: int = 200, rounds: int = 600, seed: int = 11
 ) -> PlaceboRuns:
     """Analyses a placebo `runs` times, drawn anew from recorded scores, so that it takes seconds.
 
@@ -302,9 +318,10 @@ def keep_chart(judged: pd.DataFrame, title: str) -> alt.LayerChart:
         for row in view.itertuples()
     ]
     view = view.assign(row=pd.Series(told, dtype="str"))
-    below = [
-        "points overall (0 to 10) that it adds; thin: 95 %, for all looks at once; thick: as if it were the only look",
-        "up: shown to add; down: shown to cost; circle: neither; n of m up: series in which it adds",
+    below = "points that it adds to the overall score of 0 to 10"
+    legend = [
+        "Thin bar: 95 %, for all looks at once. Thick: 95 %, as if it were the only look.",
+        "Triangle up: shown to add; down: shown to cost; circle: neither. n of m up: series in which it adds.",
     ]
     base = alt.Chart(view).encode(
         y=alt.Y("row:N", title=None, sort=told, axis=alt.Axis(labelLimit=420, labelOverlap=False))
@@ -329,7 +346,8 @@ def keep_chart(judged: pd.DataFrame, title: str) -> alt.LayerChart:
         .encode(x=alt.X("at:Q", title=below))
     )
     chart = alt.LayerChart(layer=[zero, thin, thick, points])
-    return chart.properties(title=alt.TitleParams(title, anchor="start"), height=alt.Step(24), width=420)
+    heading = alt.TitleParams(title, subtitle=legend, anchor="start")
+    return chart.properties(title=heading, height=alt.Step(24), width=420)
 
 
 def dimensions_chart(judged: pd.DataFrame, title: str) -> alt.LayerChart:
@@ -341,7 +359,7 @@ def dimensions_chart(judged: pd.DataFrame, title: str) -> alt.LayerChart:
     words: dict[str, str] = dict(DIMENSION_WORDS.items())
     view = view.assign(
         dimension=view["measure"].map(words),
-        told=[f"{_sign(row.verdict)}{row.mean:+.2f}" for row in view.itertuples()],
+        told=[f"{_sign(row.verdict)}{_signed(row.mean)}" for row in view.itertuples()],
     )
     base = alt.Chart(view).encode(
         y=alt.Y("engine:N", title=None, sort=order["engine"].tolist(), axis=alt.Axis(labelLimit=200)),
@@ -380,10 +398,15 @@ def _sign(found: str) -> str:
     return {"adds": "▲ ", "costs": "▼ "}.get(found, "")
 
 
+def _signed(points: float) -> str:
+    """Without a minus before nothing."""
+    return f"{round(points, 2) + 0.0:+.2f}"
+
+
 def _span(row: Any) -> str:
     if np.isnan(row.low):
-        return f"{row.mean:+.2f} (too few for an interval)"
-    return f"{row.mean:+.2f} ({row.low:+.2f} to {row.high:+.2f})"
+        return f"{_signed(row.mean)} (too few for an interval)"
+    return f"{_signed(row.mean)} ({_signed(row.low)} to {_signed(row.high)})"
 
 
 def answer(taken_out: pd.DataFrame, alone: pd.DataFrame) -> str:
@@ -411,7 +434,7 @@ def _effect(row: pd.Series) -> str:
         "adds": "add" if row.name == ALL_ENGINES else "adds",
         "costs": "cost" if row.name == ALL_ENGINES else "costs",
     }
-    span = f"{row['mean']:+.2f} points ({row['low']:+.2f} to {row['high']:+.2f})"
+    span = f"{_signed(row['mean'])} points ({_signed(row['low'])} to {_signed(row['high'])})"
     said = word.get(str(row["verdict"]))
     return (
         f"{said} {span}"

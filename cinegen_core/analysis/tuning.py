@@ -173,6 +173,27 @@ def choice_words(choice: Choice) -> str:
     )
 
 
+def choices_frame(choices: Sequence[Choice]) -> pd.DataFrame:
+    """Choices as a table: a row each."""
+    return pd.DataFrame(
+        [
+            {
+                "trigger": one.declared.key,
+                "episodes an hour": one.rate,
+                "declared": setting_words(one.declared),
+                "costs least": setting_words(one.best),
+                "saves a day": one.gain,
+                "from": one.low,
+                "to": one.high,
+                "cheapest in": f"{one.wins:.0%}",
+                "rivals": one.rivals,
+                "proposed": "yes" if one.proposed else "no",
+            }
+            for one in choices
+        ]
+    )
+
+
 def answer(choices: Sequence[Choice], costs: Costs) -> str:
     """The answer about triggers, in words: what to change for these costs, and what to leave."""
     changed = [one for one in choices if one.proposed]
@@ -188,6 +209,40 @@ def answer(choices: Sequence[Choice], costs: Costs) -> str:
     if kept:
         told.append(f"nothing beats what is declared for {' and '.join(kept)} with certainty")
     return head + "; ".join(told) + "."
+
+
+def caution(outcomes: pd.DataFrame, choices: Sequence[Choice], fired: pd.DataFrame, costs: Costs) -> str:
+    """What speaks for or against the proposals besides the days they were chosen by: the other rates of the table, and what they would
+    have called for over the source's events (`fired`, as `cinegen_core.analysis.tuning_days.fired` counts it)."""
+    told: list[str] = []
+    counted = {
+        (row["trigger"], row["setting"]): int(row["rollbacks"]) for row in fired.to_dict(orient="records")
+    }
+    for one in choices:
+        if not one.proposed:
+            continue
+        key, now, then = one.declared.key, setting_words(one.declared), setting_words(one.best)
+        for rate in sorted({int(rate) for rate in outcomes["rate"]} - {one.rate}):
+            shown = _by_block(outcomes, [one.declared, one.best], rate)
+            spent = _spent(shown, costs)
+            low, high = _interval(_resampled(spent[:1] - spent[1:], SEED))
+            side = (
+                "saves too"
+                if low[0] > 0
+                else "costs more"
+                if high[0] < 0
+                else "cannot be told from what is declared"
+            )
+            told.append(
+                f"at {rate} an hour the proposal for {key} {side} ({(spent[0] - spent[1]).mean():+.0f} a day saved, "
+                f"90 %: {low[0]:+.0f} to {high[0]:+.0f})"
+            )
+        if (key, then) in counted and (key, now) in counted:
+            told.append(
+                f"over the source's events {key} would have rolled back {counted[key, then]} times as proposed, "
+                f"{counted[key, now]} as declared"
+            )
+    return f"Before applying it: {'; '.join(told)}." if told else "There is nothing to apply."
 
 
 def proposals(choices: Sequence[Choice]) -> dict[str, Trigger]:

@@ -332,6 +332,33 @@ def rows_that_differ(made: pd.DataFrame, table: Table) -> int:
     return sum(row not in kept for row in made.itertuples(index=False, name=None))
 
 
+def rebuilt_words(made: pd.DataFrame, table: Table) -> str:
+    """Whether outcomes that were made just now are those of the table, in a sentence."""
+    differ = rows_that_differ(made, table)
+    whence = f"the table of {table.head.get('made', 'an unknown day')} ({len(table.frame):,} outcomes, scorer {table.head.get('scorer', 'unknown')})"
+    if not differ:
+        return f"All {len(made)} outcomes made just now are in {whence}: it can be rebuilt."
+    return f"{differ} of {len(made)} outcomes made just now are not in {whence}. It is of other flags or another pool; make it again: {COMMAND}."
+
+
+def truth_frame(days: Planted) -> pd.DataFrame:
+    """What was planted in a block, for people to read: `day`, `from` (UTC), `minutes`, `what`, and for which metrics to roll it back."""
+    rows = []
+    for one in days.truth:
+        lasts = one.end - one.start
+        due = [metric for metric, kinds in HARMS.items() if one.kind in kinds and lasts >= WORTH]
+        rows.append(
+            {
+                "day": (one.start - START).days + 1,
+                "from": f"{one.start:%H:%M}",
+                "minutes": int(lasts / timedelta(minutes=1)),
+                "what": f"{one.kind}: {one.words}",
+                "to be rolled back for": ", ".join(due) or "nothing",
+            }
+        )
+    return pd.DataFrame(rows)
+
+
 def _flag(one: Truth) -> str:
     return FLAG if one.kind == "bad-rollout" else WATCHED
 
@@ -399,8 +426,9 @@ def main(given: Sequence[str] | None = None, *, rates: Mapping[int, int] = RATES
     parser = argparse.ArgumentParser(prog=COMMAND, description="Tries every setting on the planted days.")
     parser.add_argument("--made", type=date.fromisoformat, required=True, help="today, as YYYY-MM-DD")
     parser.add_argument("--out", type=Path, default=Path("notebooks/data/threshold_tuning.csv"))
+    parser.add_argument("--flags", type=Path, default=Settings.load({}).flags_file, help="flags.toml")
     asked = parser.parse_args(given)
-    declared, pool = load_declared(Settings.load({}).flags_file), shipped_pool()
+    declared, pool = load_declared(asked.flags), shipped_pool()
     settings = [one for trigger in declared.triggers.values() for one in grid(trigger)]
     parts = [
         outcomes(planted(block, rate=rate, declared=declared, pool=pool), settings)

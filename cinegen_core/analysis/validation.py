@@ -36,7 +36,7 @@ Z95 = 1.959964
 Numbers = NDArray[np.float64]
 
 
-class ValidationError(ValueError):
+class UnusableData(ValueError):
     """Ratings or a table cannot be used. The message says which, where, and what to do."""
 
 
@@ -63,13 +63,13 @@ def rated_set(path: Path) -> RatedSet:
 
     The CSV has a row for each reader and script: `file` (beside the CSV: Fountain, FDX, our JSON, or text laid out like a
     screenplay), `overall`, and whichever of the seven dimensions were rated, all 0..10; `origin` if scripts come from several hands.
-    Raises `ValidationError`, and `StoryError` for a script that cannot be read.
+    Raises `UnusableData`, and `StoryError` for a script that cannot be read.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
         return _from_csv(path, text) if path.suffix.casefold() == ".csv" else _from_json(path, text)
     except (OSError, UnicodeDecodeError) as error:
-        raise ValidationError(
+        raise UnusableData(
             f"{path.name}: the ratings or one of their scripts cannot be read ({type(error).__name__}: "
             f"{getattr(error, 'filename', None) or error}). Name a CSV with the columns `file` and `overall`, its scripts beside it."
         ) from error
@@ -90,7 +90,7 @@ def _from_json(path: Path, text: str) -> RatedSet:
             for key, entry in entries.items()
         )
     except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
-        raise ValidationError(
+        raise UnusableData(
             f"{path.name}: not laid out like the shelf's ratings ({error!r}): `scripts`, and in each `mean` by dimension."
         ) from error
     return RatedSet(path.stem, str(told.get("about", "")), found)
@@ -100,12 +100,12 @@ def _from_csv(path: Path, text: str) -> RatedSet:
     rows: dict[str, list[dict[str, str]]] = {}
     for number, row in enumerate(csv.DictReader(io.StringIO(text)), start=2):
         if not row.get("file") or not row.get(OVERALL):
-            raise ValidationError(
+            raise UnusableData(
                 f"{path.name}, line {number}: `file` and `overall` must both be given. Fill them in, or take the line out."
             )
         for name in JUDGED:
             if row.get(name) and not _is_mark(row[name]):
-                raise ValidationError(
+                raise UnusableData(
                     f"{path.name}, line {number}: `{name}` is {row[name]!r}. Write a number from 0 to 10."
                 )
         rows.setdefault(row["file"], []).append(row)

@@ -52,10 +52,8 @@ def agreement_chart(table: pd.DataFrame, *, own: bool = False, title: str) -> al
     base = alt.Chart(shown).encode(
         y=_names([_DIMENSIONS[name] for name in JUDGED]), yOffset=alt.YOffset("set:N")
     )
-    scale = alt.Scale(domain=[-0.6 if own else 0.0, 1.0])
-    bars = base.mark_rule(color=ACCENT).encode(
-        x=alt.X("from:Q", scale=scale, title=[said, _INTERVAL]), x2="to:Q"
-    )
+    scale = alt.Scale(domain=[-0.8 if own else 0.0, 1.0])
+    bars = base.mark_rule(color=ACCENT).encode(x=alt.X("from:Q", scale=scale, title=said), x2="to:Q")
     points = base.mark_point(color=ACCENT, size=70, filled=True, opacity=1).encode(
         x=alt.X("at:Q", scale=scale), shape=alt.Shape("set:N", title="set of scripts")
     )
@@ -132,32 +130,26 @@ def detection_chart(table: pd.DataFrame, *, title: str) -> alt.LayerChart:
 
 
 def roc_chart(table: pd.DataFrame, *, title: str) -> alt.LayerChart:
-    """Curves of `roc`, each with a dash of its own and its name beside it; on the diagonal a score tells nothing."""
+    """Curves of `roc`, each with a dash of its own, in the order of `table`; on the diagonal a score tells nothing."""
     kinds = table["kind"].unique().tolist()
-    dashes = [[1, 0], [8, 3], [3, 3], [1, 3], [8, 2, 2, 2], [12, 4]]
+    dashes = [[1, 0], [10, 3], [4, 4], [1, 3], [10, 3, 2, 3], [16, 6]]
     share = alt.Axis(format="%")
     x = alt.X("false:Q", axis=share, title=f"sound scripts taken for spoiled ({SAMPLES} episodes)")
     y = alt.Y("found:Q", axis=share, title="spoiled scripts found")
+    dash = alt.StrokeDash(
+        "kind:N",
+        sort=kinds,
+        scale=alt.Scale(domain=kinds, range=dashes[: len(kinds)]),
+        legend=alt.Legend(title="kind of spoiling", symbolType="stroke", symbolSize=900, symbolStrokeWidth=2),
+    )
     lines = (
         alt.Chart(table)
-        .mark_line(color=ACCENT, interpolate="step-after")
-        .encode(
-            x=x, y=y, order="bar:Q",
-            strokeDash=alt.StrokeDash("kind:N", sort=kinds, legend=None, scale=alt.Scale(domain=kinds, range=dashes[: len(kinds)])),
-            detail="kind:N",
-        )
-    )  # fmt: skip
-    spots = [0.04 + 0.16 * (place + 1) for place in range(len(kinds))]
-    marks = pd.concat(
-        [
-            table[(table["kind"] == kind) & (table["false"] <= spot)].tail(1).assign(name=kind)
-            for kind, spot in zip(kinds, spots, strict=True)
-        ]
+        .mark_line(color=ACCENT, strokeWidth=2)
+        .encode(x=x, y=y, order="bar:Q", strokeDash=dash)
     )
-    names = alt.Chart(marks).mark_text(align="left", dx=6, dy=10).encode(x=x, y=y, text="name:N")
     ends = pd.DataFrame({"false": [0, 1], "found": [0, 1]})
     level = alt.Chart(ends).mark_line(strokeDash=[2, 4], strokeWidth=1).encode(x="false:Q", y="found:Q")
-    return _layers(lines, names, level, title=title, height=_WIDTH)
+    return _layers(lines, level, title=title, height=_WIDTH)
 
 
 # --- in words
@@ -304,7 +296,7 @@ def fault_words(table: pd.DataFrame) -> str:
     told = f"Of {len(table)} faults planted by hand, {int(own.sum())} cost their own dimension a point or more, and {int((own & others).sum())} "
     told += "of these leave the others within half a point."
     missed = [
-        f"{row['fault']} in {row['script']} ({row['dimension']} {-row['own']:+.1f})"
+        f"{row['fault']} in {row['script']} ({row['dimension']} {-row['own']:+.1f} points)"
         for _, row in table[~own].iterrows()
     ]
     return f"{told} Not seen: {listed(missed)}." if missed else told

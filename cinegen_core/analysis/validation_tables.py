@@ -25,7 +25,7 @@ from cinegen_core.analysis.prose_ratings import (
     load_sets,
 )
 from cinegen_core.analysis.scoring import Case
-from cinegen_core.analysis.validation import ValidationError, rated_set
+from cinegen_core.analysis.validation import UnusableData, rated_set
 from cinegen_core.analysis.validation_spoiled import (
     EXEMPLARS,
     PAIR_COLUMNS,
@@ -101,22 +101,22 @@ def write_table(frame: pd.DataFrame, path: Path, *, day: date, arguments: str) -
 
 
 def read_table(path: Path, columns: Sequence[str]) -> tuple[pd.DataFrame, dict[str, str]]:
-    """A table and its head: `scorer`, `made`, `command`. Raises `ValidationError` for what is not such a table, or of another scorer."""
+    """A table and its head: `scorer`, `made`, `command`. Raises `UnusableData` for what is not such a table, or of another scorer."""
     again = f"Make it again: {COMMAND}."
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise ValidationError(f"{path.name} cannot be read ({type(error).__name__}). {again}") from error
+        raise UnusableData(f"{path.name} cannot be read ({type(error).__name__}). {again}") from error
     head = {
         key: rest for line in lines if line.startswith("# ") for key, _, rest in [line[2:].partition(": ")]
     }
     body = "\n".join(line for line in lines if not line.startswith("#"))
     frame = pd.read_csv(io.StringIO(body)) if body else pd.DataFrame()
     if missing := [name for name in columns if name not in frame.columns]:
-        raise ValidationError(f"{path.name} has no column {missing[0]!r}. {again}")
+        raise UnusableData(f"{path.name} has no column {missing[0]!r}. {again}")
     if head.get("scorer") != shipped().version:
         made_by = head.get("scorer", "of unknown version")
-        raise ValidationError(
+        raise UnusableData(
             f"{path.name} is by scorer {made_by}, and this is scorer {shipped().version}: they do not compare. {again}"
         )
     return frame, head
@@ -146,14 +146,14 @@ def _compared(known: pd.DataFrame, fresh: pd.DataFrame, keys: list[str], column:
 
 def prose_again(table: pd.DataFrame, environ: Mapping[str, str]) -> str:
     """Compares the table's word and keyword counts with the rated stories, where `CINEGEN_RATED_DATA` names their folder; says so
-    where it does not. Raises `ValidationError` for a folder that has no such stories."""
+    where it does not. Raises `UnusableData` for a folder that has no such stories."""
     folder = environ.get(RATED_DATA)
     if not folder:
         return f"{RATED_DATA} names no folder of rated stories, so that these figures are the table's; none was made again."
     try:
         sets = load_sets(Path(folder))
     except (OSError, KeyError, ValueError) as error:
-        raise ValidationError(
+        raise UnusableData(
             f"{RATED_DATA} names a folder without the rated stories ({type(error).__name__}: {error}). Correct it, or unset it."
         ) from error
     known = table.set_index(["judge", "set"])["rho"]

@@ -18,6 +18,7 @@ from cinegen_core.analysis.tuning import (
     Choice,
     Costs,
     answer,
+    caution,
     choice_words,
     choose,
     front,
@@ -334,6 +335,23 @@ def test_the_answer_names_the_costs_what_to_change_and_what_to_leave() -> None:
         "quality_degradation",
     ):
         assert said in words
+
+
+def test_before_a_proposal_is_applied_other_rates_and_real_events_are_told() -> None:
+    better = otherwise(ERRORS, bound=100.0)
+    at_both = pd.concat(
+        [
+            table_of(ERRORS, {ERRORS: (6, 7) * 4, better: (0, 1) * 4}),
+            table_of(ERRORS, {ERRORS: (0, 1) * 4, better: (6, 7) * 4}, rate=100),
+        ]
+    )
+    choice = choose(at_both, ERRORS, rate=20, costs=COSTS)
+    counts = fired(bad_hour(1), (), DECLARED, [ERRORS, choice.best])
+    words = caution(at_both, [choice], counts, COSTS)
+    assert "at 100 an hour the proposal for error_rate_spike costs more (-60 a day saved" in words
+    assert "would have rolled back 1 times as proposed, 1 as declared" in words
+    left = choice._replace(proposed=False)
+    assert caution(at_both, [left], counts, COSTS) == "There is nothing to apply."
 
 
 def test_the_front_holds_what_nothing_beats_on_both_counts() -> None:

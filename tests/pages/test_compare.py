@@ -6,7 +6,9 @@ import csv
 import io
 import random
 import re
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -398,6 +400,15 @@ class TestOtherAddresses:
         page = opened(comparison="../../etc")
         assert "There is no comparison at this address" in shown(page)
         assert "compare" in buttons(page)
+
+    def test_a_damaged_one_is_explained_and_leaves_the_form_usable(self, studio: Studio) -> None:
+        studio.comparisons.save(a_comparison(Answered(generation=a_generation())))
+        with closing(sqlite3.connect(studio.settings.data_dir / "cinegen.db")) as database, database:
+            database.execute("UPDATE comparisons SET data = '{}'")
+        assert "is damaged" in opened(comparison="c" * 16).error[0].value
+        page = opened()
+        assert "Restore the database from a backup" in page.error[0].value
+        assert not page.button(key="compare").disabled
 
     def test_one_that_was_cut_short_can_be_written_again(self, studio: Studio) -> None:
         cut = a_comparison(Answered(generation=a_generation()))
