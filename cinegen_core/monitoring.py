@@ -247,6 +247,10 @@ class Monitoring:
         found = self._events.read(since=since, until=until, series=series, kinds=kinds)
         return tuple(event for _, event in found)
 
+    def last(self) -> int:
+        """The number of the latest event of all series: as long as it stays, so does what is computed from events."""
+        return self._events.last()
+
     def answers(
         self, since: datetime | None = None, *, series: Series = "live", until: datetime | None = None
     ) -> tuple[GenerationEvent, ...]:
@@ -269,7 +273,7 @@ class Monitoring:
         for event in self._edge(series, hour_of(since)):
             if since <= event.at <= now:
                 tally.answer(event)
-        for counted in self._rollups.hours(series, _next_hour(since), now + HOUR).values():
+        for counted in self._rollups.hours(series, hour_of(since) + HOUR, now + HOUR).values():
             tally.add(counted)
         return tally
 
@@ -292,7 +296,9 @@ class Monitoring:
             for event in self.events(since - READ_LATER, series=series, kinds=("feedback",))
             if isinstance(event, FeedbackEvent) and event.at <= self.now()
         ]
-        about = self._events.with_ids(sorted({event.generation for event in heard}))
+        lately = {event.generation for event in heard if event.at >= since}
+        heard = [event for event in heard if event.generation in lately]
+        about = self._events.with_ids(sorted(lately))
         answers = [event for event in about if isinstance(event, GenerationEvent)]
         readers = reception(heard, answers, since)
         return figures_of(self._tally(hours, series), readers, total_episodes=self._total(series))

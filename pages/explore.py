@@ -83,6 +83,11 @@ def _studios(me: Acting, held: Held) -> None:
     if held.shown(tables, look.narrowed).empty:
         _none_left(look)
         return
+    # a click on what follows does not draw the charts above anew
+    st.fragment(_below)(me, look)
+
+
+def _below(me: Acting, look: Look) -> None:
     st.subheader("By group")
     groups(look, chosen("Grouped by", "by", tuple(GROUPS), words=GROUPS.__getitem__, hidden=True))
     st.subheader("Answers to look into")

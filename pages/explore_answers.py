@@ -26,6 +26,8 @@ from pages.shared import literal
 
 LISTED = 20
 
+LINES_WORDS = "Open a dimension for the lines that earned or cost points; a line's number leads to it."
+
 ORDERS: Mapping[str, str] = {"worst": "Worst", "best": "Best", "slowest": "Slowest"}
 _GENERATE = "pages/generate.py"
 
@@ -99,14 +101,15 @@ def answer(me: Acting, held: Held, tables: Tables, filters: Filters, id: str) ->
     except StoreError as error:
         refused(error)
         record = None
-    if record is None:
-        st.caption(literal(_NOT_KEPT[filters.series]))
-        _scores(row)
-    else:
-        _script(me, record)
-    _engines(tables, id, record)
-    _flags(row)
-    _heard(tables, id)
+    if record is not None:
+        _script(me, record, lambda: _on_record(tables, row))
+        return
+    st.caption(literal(_NOT_KEPT[filters.series]))
+    st.subheader("Score")
+    _scores(row)
+    st.subheader("Engines")
+    _engines(tables, id)
+    _on_record(tables, row)
 
 
 def _about(row: Mapping[str, Any]) -> str:
@@ -138,8 +141,10 @@ def _to_know(row: Mapping[str, Any]) -> list[str]:
     return told
 
 
-def _script(me: Acting, record: Record) -> None:
-    card = record.generation.scorecard
+def _script(me: Acting, record: Record, others: Callable[[], None]) -> None:
+    """The page with its marks, and beside it what earned them; `others` draws what else is on record."""
+    generation = record.generation
+    card = generation.scorecard
     if me.may(Action.WRITE):
         st.page_link(
             _GENERATE, label="Open it where it was written", icon=":material/edit_note:",
@@ -147,38 +152,38 @@ def _script(me: Acting, record: Record) -> None:
         )  # fmt: skip
     with st.container(key="room", horizontal=True):
         with st.container(key="sheet"):
-            st.subheader(literal(record.generation.episode.title))
-            st.html(script_html(record.generation.episode, marks=marks_of(card)))
+            st.subheader(literal(generation.episode.title))
+            st.html(script_html(generation.episode, marks=marks_of(card)))
         with st.container(key="side"):
-            st.subheader("Score")
-            if card is None:
-                st.caption("No scorecard: this episode was kept before there were any.")
-            else:
-                st.html(scorecard_html(card))
-                st.caption(
-                    "Open a dimension for the lines that earned or cost points; a line's number leads to it."
-                )
-            st.subheader("How it came about")
-            st.html(attempts_html(record.generation.attempts))
+            score, engines, origin = st.tabs(["Score", "Engines", "Flags and readers"])
+            with score:
+                if card is None:
+                    st.caption("No scorecard: this episode was kept before there were any.")
+                else:
+                    st.html(scorecard_html(card))
+                    st.caption(LINES_WORDS)
+            with engines:
+                if generation.engines:
+                    st.html(engines_html(generation.engines, record.asked))
+                else:
+                    st.caption("No engines took part.")
+            with origin:
+                st.subheader("Attempts")
+                st.html(attempts_html(generation.attempts))
+                others()
 
 
 def _scores(row: Mapping[str, Any]) -> None:
-    st.subheader("Score")
     table(
         {"Dimension": label, "Score, 0 to 10": known(row[f"{DIMENSION}{name}"])}
         for name, label in DIMENSION_WORDS.items()
     )
 
 
-def _engines(tables: Tables, id: str, record: Record | None) -> None:
-    st.subheader("Engines")
+def _engines(tables: Tables, id: str) -> None:
     runs = tables.engines[tables.engines["id"] == id]
     if runs.empty:
         st.caption("No engines took part.")
-        return
-    if record is not None:
-        st.html(engines_html(record.generation.engines, record.asked))
-        return
     table(
         {
             "Engine": str(one["engine"]),
@@ -189,8 +194,14 @@ def _engines(tables: Tables, id: str, record: Record | None) -> None:
     )
 
 
-def _flags(row: Mapping[str, Any]) -> None:
+def _on_record(tables: Tables, row: Mapping[str, Any]) -> None:
     st.subheader("Flags in force")
+    _flags(row)
+    st.subheader("What readers did")
+    _heard(tables, str(row["id"]))
+
+
+def _flags(row: Mapping[str, Any]) -> None:
     told = {
         str(name).removeprefix(FLAG): "on" if value else "off"
         for name, value in row.items()
@@ -203,7 +214,6 @@ def _flags(row: Mapping[str, Any]) -> None:
 
 
 def _heard(tables: Tables, id: str) -> None:
-    st.subheader("What readers did")
     words = tables.ratings[tables.ratings["id"] == id]
     if words.empty:
         st.caption("No data: nobody was shown this episode, or nobody did anything with it.")

@@ -38,7 +38,7 @@ MEASURES: Mapping[str, str] = {
     **{str(name): words for name, words in DIMENSION_WORDS.items()},
 }
 
-_TALL = 230
+_TALL = 320
 """Pixels of a chart that can be brushed: its axis must have room for its title."""
 
 _ROUND = "explore_brush_round"
@@ -408,7 +408,7 @@ def _cohort_row(row: Mapping[Any, Any]) -> dict[str, str]:
 
 
 _STRIP_STYLE = """<style>
-.strip { display: flex; flex-wrap: wrap; gap: 0.7rem 2rem; margin: 0.2rem 0 0.4rem; padding: 0.8rem 0;
+dl.strip.strip { display: flex; flex-wrap: wrap; gap: 0.7rem 2rem; margin: 0.2rem 0 0.4rem; padding: 0.8rem 0;
   border: solid color-mix(in srgb, currentColor 22%, transparent); border-width: 1px 0; }
 .strip div { min-width: 5.2rem; }
 .strip dt { font-size: 0.88rem; font-weight: 400; margin: 0; opacity: 0.88; }

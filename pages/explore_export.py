@@ -11,6 +11,7 @@ from cinegen_core.access import Action
 from cinegen_core.acting import Acting
 from cinegen_core.analysis import explore
 from cinegen_core.analysis.exporting import Ending, file_name, labelled, link, meanings, to_csv, to_parquet
+from cinegen_core.monitor.events import Series
 from pages.explore_answers import ORDERS, listed_view
 from pages.explore_charts import GROUPS, Look, group_view
 from pages.explore_path import chosen, own, picked
@@ -33,16 +34,12 @@ def take_away(me: Acting, look: Look) -> None:
     if not me.may(Action.EXPORT_FIGURES):
         return
     st.subheader("Take it away")
-    makers = _makers(look)
+    made = makers(look)
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        what = picked("What", "what", tuple(makers), words=_words)
+        what = picked("What", "what", tuple(made), words=_words)
         ending = chosen("File", "ending", tuple(_ENDINGS), words=_ENDINGS.__getitem__)
-
-        def frame() -> pd.DataFrame:
-            return labelled(makers[what](), look.filters.series)
-
         st.download_button(
-            "Download", lambda: to_csv(frame()) if ending == "csv" else to_parquet(frame()),
+            "Download", lambda: file_of(made[what], look.filters.series, ending),
             file_name(f"{what} {look.measure}" if what not in _PLAIN else what, look.filters.series, me.studio.now, ending),
             _MEDIA[ending], key="take_away", on_click="ignore", icon=":material/download:",
         )  # fmt: skip
@@ -50,7 +47,7 @@ def take_away(me: Acting, look: Look) -> None:
     with st.expander("What the columns say"):
         table(
             {"Column": row["column"], "Type": row["type"], "Meaning": row["meaning"]}
-            for row in meanings(frame().head(0)).to_dict("records")
+            for row in meanings(labelled(_columns(look, made, what), look.filters.series)).to_dict("records")
         )
     st.markdown("A link that shows the same again, what is brushed as a filter:")
     st.code(link(_address(), look.narrowed, **own()), language=None, wrap_lines=True)
@@ -65,7 +62,20 @@ def _words(what: str) -> str:
     return _TABLES.get(what) or f"The {ORDERS[what].lower()} answers"
 
 
-def _makers(look: Look) -> Mapping[str, Callable[[], pd.DataFrame]]:
+def file_of(make: Callable[[], pd.DataFrame], series: Series, ending: Ending) -> bytes:
+    """What `make` makes, as a file each of whose rows says its series."""
+    frame = labelled(make(), series)
+    return to_csv(frame) if ending == "csv" else to_parquet(frame)
+
+
+def _columns(look: Look, made: Mapping[str, Callable[[], pd.DataFrame]], what: str) -> pd.DataFrame:
+    """Without rows; tables with many are not gone through for it."""
+    tables = look.tables
+    whole = {"answers": tables.answers, "engines": tables.engines, "ratings": tables.ratings}
+    return (whole[what] if what in whole else made[what]()).head(0)
+
+
+def makers(look: Look) -> Mapping[str, Callable[[], pd.DataFrame]]:
     """What can be taken, the views last: each is made when it is asked for."""
 
     def shown() -> pd.DataFrame:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import cast
+from typing import NamedTuple, cast
 
 import streamlit as st
 
@@ -14,9 +14,10 @@ from cinegen_core.scorer import DIMENSION_WORDS, Scorecard
 from cinegen_core.story import Episode, StoryBible
 from cinegen_core.story.errors import StoryError
 from cinegen_core.story.load import load_sample, sample_names
+from pages.explore_answers import LINES_WORDS
 from pages.explore_path import asked
 from pages.explore_rounds import Round, script_of, the_rounds
-from pages.frame import NO_DATA, number, refused, table
+from pages.frame import number, refused, table
 from pages.script_view import marks_of, scorecard_html, script_html
 from pages.shared import literal
 
@@ -33,6 +34,14 @@ SIDES_STYLE = """<style>
 </style>"""
 
 
+class _Good(NamedTuple):
+    """A script with a score; `place` is the file's in its round, from 0."""
+
+    place: int
+    name: str
+    card: Scorecard
+
+
 def scripts(me: Acting) -> None:
     """The form, and what came of the round that the address names."""
     st.write("Bring scripts of any origin: each gets the scorecard that the studio's own episodes get.")
@@ -41,8 +50,7 @@ def scripts(me: Acting) -> None:
         "Score them" if len(files) > 1 else "Score it", type="primary", key="score", disabled=not files
     ):
         st.query_params["scored"] = the_rounds().begin(me.person.id, files, bible)
-        for name in ("beside",):
-            st.query_params.pop(name, None)
+        st.query_params.pop("beside", None)
         st.rerun()
     id = asked("scored")
     if not id:
@@ -80,17 +88,20 @@ def _round(found: Round) -> None:
         _watch(found)
         return
     results = found.scored
-    failed = [one for one in results if one.card is None]
-    for one in failed:
-        st.error(literal(f"{one.name} was not scored. {one.error}"))
-    good = [(place, one, one.card) for place, one in enumerate(results) if one.card is not None]
+    good: list[_Good] = []
+    for place, one in enumerate(results):
+        if one.card is not None and one.card.overall is not None:
+            good.append(_Good(place, name_of(one), one.card))
+        else:
+            why = one.card.reason if one.card is not None else one.error
+            st.error(literal(f"{one.name} was not scored. {why}"))
     if not good:
         st.caption("None of these could be scored. Mend them as said above, and bring them again.")
         return
     against = f"against the bible of {found.bible}" if found.bible else "without a bible"
     st.subheader(f"{len(good)} {'script' if len(good) == 1 else 'scripts'} scored, {literal(against)}")
-    _overview([(name_of(one), card) for _, one, card in good])
-    _beside(found, [(place, name_of(one), card) for place, one, card in good])
+    _overview(good)
+    _beside(found, good)
 
 
 def name_of(one: Scored) -> str:
@@ -115,29 +126,31 @@ def _watch(found: Round) -> None:
     progress()
 
 
-def _overview(rows: Sequence[tuple[str, Scorecard]]) -> None:
+def _overview(good: Sequence[_Good]) -> None:
     table(
         (
             {
-                "Script": name,
-                "Overall": number(card.overall) if card.overall is not None else f"{NO_DATA}: {card.reason}",
-                "Class": str(card.quality_class or ""),
+                "Script": one.name,
+                "Overall": number(one.card.overall),
+                "Class": str(one.card.quality_class or ""),
                 **{
-                    words: number(card.dimensions[key].score if key in card.dimensions else None)
-                    for key, words in DIMENSION_WORDS.items()
+                    key.capitalize(): number(
+                        one.card.dimensions[key].score if key in one.card.dimensions else None
+                    )
+                    for key in DIMENSION_WORDS
                 },
             }
-            for name, card in rows
+            for one in good
         ),
         caption="All 0 to 10, by the same scorer as the studio's own episodes.",
     )
 
 
-def _beside(found: Round, good: Sequence[tuple[int, str, Scorecard]]) -> None:
+def _beside(found: Round, good: Sequence[_Good]) -> None:
     """One script with its page and marks, or several scorecards beside each other."""
-    places = [place for place, _, _ in good]
-    names = {place: name for place, name, _ in good}
-    cards = {place: card for place, _, card in good}
+    places = [one.place for one in good]
+    names = {one.place: one.name for one in good}
+    cards = {one.place: one.card for one in good}
     wanted = [int(one) for one in asked("beside").split(",") if one.isdecimal() and len(one) < 4]
     shown = [place for place in wanted if place in names][:MOST_BESIDE] or places[
         : 3 if len(places) > 1 else 1
@@ -180,6 +193,4 @@ def _alone(found: Round, place: int, card: Scorecard) -> None:
             st.html(script_html(cast("Episode", script), marks=marks_of(card)))
         with st.container(key="side"):
             st.html(scorecard_html(card))
-            st.caption(
-                "Open a dimension for the lines that earned or cost points; a line's number leads to it."
-            )
+            st.caption(LINES_WORDS)

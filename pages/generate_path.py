@@ -91,16 +91,20 @@ def way(all_of: Sequence[Summary], current: str) -> tuple[Summary, ...]:
     here = by_id.get(current)
     if here is None:
         return tuple(one for one in all_of if one.revises is None)
-    path = [here]
-    while path[0].parent in by_id:
+    path, seen = [here], {first[here.id]}
+    while path[0].parent in by_id and first[path[0].parent] not in seen:
         path.insert(0, by_id[path[0].parent])
+        seen.add(first[path[0].id])
     path = [one if one.id == current else newest(all_of, one.id) or one for one in path]
     while True:
         family = first[path[-1].id]
-        after = [one for one in all_of if one.parent in by_id and first[one.parent] == family]
-        if not after:
+        follow = [
+            one for one in all_of if first.get(one.parent or "") == family and first[one.id] not in seen
+        ]
+        if not follow:
             return tuple(path)
-        last = max(after, key=lambda one: one.saved)
+        last = max(follow, key=lambda one: one.saved)
+        seen.add(first[last.id])
         path.append(newest(all_of, last.id) or last)
 
 

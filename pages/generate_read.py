@@ -34,6 +34,9 @@ def read(me: Acting, season: Season, bible: StoryBible, record: Record) -> None:
     _about(me, season, record)
     if generation.notices:
         st.info("  \n".join(literal(notice) for notice in generation.notices))
+    st.html(
+        '<div class="to-side"><a href="#beside-script">To its score, and what can be done to it</a></div>'
+    )
     with st.container(key="room", horizontal=True):
         with st.container(key="sheet"):
             _script(me, season, record)
@@ -42,6 +45,7 @@ def read(me: Acting, season: Season, bible: StoryBible, record: Record) -> None:
             _rating(me, record)
             _downloads(me, record)
         with st.container(key="side"):
+            st.html('<div id="beside-script"></div>')
             beside(me, season, record)
 
 

@@ -84,7 +84,11 @@ export default function ({ setTriggerValue }) {
     }
   };
   document.addEventListener('click', picked);
-  return () => document.removeEventListener('click', picked);
+  document.body.classList.add('picks-lines');
+  return () => {
+    document.removeEventListener('click', picked);
+    document.body.classList.remove('picks-lines');
+  };
 }
 """
 
@@ -104,7 +108,6 @@ def _pick(record: Record, lines: Mapping[str, Element]) -> None:
             turn(line=picked, against=None)
 
     _script_lines()(key=key, height=1, on_line_change=clicked)
-    st.html("<style>.script .row { cursor: pointer; }</style>")
 
 
 def _line_chosen(key: str) -> None:

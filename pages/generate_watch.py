@@ -12,6 +12,8 @@ from cinegen_core.acting import Acting
 from cinegen_core.jobs import JobView
 from cinegen_core.store import Season
 from cinegen_core.telling import TIER_WORDS
+from cinegen_core.writers.embedded import EmbeddedWriter
+from cinegen_core.writers.template import TemplateWriter
 from pages.frame import span
 from pages.generate_room import the_room
 from pages.script_view import draft_html
@@ -29,6 +31,7 @@ _PHASES = {
 }
 
 _STYLE = """<style>
+.stHtml ol.steps, .stHtml .steps ul { padding: 0; margin-left: 0; }
 .steps { margin: 0 0 0.6rem; padding: 0; list-style: none; font-size: 0.95rem; line-height: 1.5; max-width: 64ch; }
 .steps li { margin: 0; padding: 0.15rem 0 0.15rem 1.6rem; position: relative; overflow-wrap: anywhere; }
 .steps li::before { content: "\\2713"; position: absolute; left: 0.2rem; font-weight: 700; }
@@ -99,9 +102,14 @@ def _so_far(me: Acting, view: JobView) -> str:
         cost = sum(call.cost for call in calls)
         if cost:
             parts.append(f"${cost:.4f}")
-    else:
-        parts.append("no calls to a model")
-    return "; ".join(parts) + "."
+    elif _asks_a_model(view):
+        parts.append("no answer from the model yet")
+    return "; ".join(parts) + "." if parts else ""
+
+
+def _asks_a_model(view: JobView) -> bool:
+    writers = [update.writer for update in view.updates if update.kind == "tier"]
+    return bool(writers) and writers[-1] not in (EmbeddedWriter.name, TemplateWriter.name)
 
 
 def _steps(view: JobView) -> tuple[list[_Step], str]:

@@ -137,6 +137,8 @@ def _span(
         days = health_readings.latency_reading(me.studio, monitoring, series)
         if days.error is not None:
             refused(days.error)
+        elif days.value is None:
+            _again(SOON, _until_done, me.studio, ("latency", series))
         health_figures.times(found.figures, days.value)
         health_figures.tiers(found.figures)
         health_figures.engines(found.figures)

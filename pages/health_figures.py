@@ -167,7 +167,7 @@ def tiers(found: Figures) -> None:
             "Written": TIER_WORDS[tier],
             "Answers": f"{of.count:,}",
             "Share": percent(100.0 * of.count / found.episodes),
-            "Quality": number(of.quality, "of 10", 2),
+            "Quality of 10": number(of.quality, "", 2),
             "Mean time": span(of.seconds),
         }
         for tier, of in (found.tiers or {}).items()
@@ -186,8 +186,7 @@ def engines(found: Figures) -> None:
     table(
         {
             "Engine": name,
-            "Active": f"{engine.active:,}",
-            "Delivered": f"{engine.delivered:,}",
+            "Delivered": f"{engine.delivered:,} of {engine.active:,}",
             "Success": percent(engine.success_rate),
             "In the script": percent(None if engine.realised is None else 100.0 * engine.realised),
         }
@@ -215,7 +214,7 @@ def _cohort_row(key: str, name: str, cohort: CohortFigures) -> dict[str, str]:
         "Flag": key,
         "Cohort": name,
         "Episodes": f"{cohort.usage:,}",
-        "Quality": number(cohort.quality, "of 10", 2),
+        "Quality of 10": number(cohort.quality, "", 2),
         "Success": percent(cohort.success_rate),
         "Mean time": span(cohort.seconds),
     }
@@ -273,17 +272,18 @@ def agreement_chart(rows: Mapping[str, Correlation], colours: Ink) -> Layered:
         {"of": name.replace("_", " "), "value": found.value, "low": found.low, "high": found.high}
         for name, found in rows.items()
     ]
+    title = "Rank correlation with ratings"
     base = alt.Chart(alt.InlineData(values=values)).encode(
         y=alt.Y("of:N", sort=[str(one["of"]) for one in values], title=None)
     )
     zero = (
         alt.Chart(alt.InlineData(values=[{"at": 0}]))
         .mark_rule(strokeDash=[3, 3], color=colours.text)
-        .encode(x=alt.X("at:Q", title=None))
+        .encode(x=alt.X("at:Q", title=title))
     )
-    axis = alt.X("value:Q", title="Rank correlation with ratings", scale=alt.Scale(domain=[-1, 1]))
+    axis = alt.X("value:Q", title=title, scale=alt.Scale(domain=[-1, 1]))
     whisker = base.mark_rule(strokeWidth=2, color=colours.text).encode(
-        x=alt.X("low:Q", title=None), x2="high:Q"
+        x=alt.X("low:Q", title=title), x2="high:Q"
     )
     mark = base.mark_point(filled=True, size=70, color=colours.accent).encode(
         x=axis,

@@ -107,8 +107,13 @@ PAGE_STYLE = """<style>
 .st-key-room > .st-key-side, .st-key-room > div:has(> .st-key-side) { flex: 1 1 19rem; min-width: min(100%, 19rem); }
 .st-key-room .stHtml { width: 100%; }
 .st-key-beside [role="radiogroup"] button { padding-left: 0.6rem; padding-right: 0.6rem; }
-.st-key-beside button[aria-checked="true"], .st-key-view button[aria-checked="true"] { color: inherit; font-weight: 600; }
+:is(.st-key-beside, .st-key-view) [role="radiogroup"] button[aria-checked="true"],
+:is(.st-key-beside, .st-key-view) [role="radiogroup"] button[aria-checked="true"] * { color: inherit; font-weight: 600; }
+.picks-lines .script .row { cursor: pointer; }
+.to-side a { color: inherit; }
+#beside-script { scroll-margin-top: 5rem; }
 @media (min-width: 1180px) {
+  .to-side { display: none; }
   .st-key-room > .st-key-side, .st-key-room > div:has(> .st-key-side) { position: sticky; top: 4rem;
     max-height: calc(100vh - 5rem); overflow-y: auto; padding: 0 0.4rem 0 0.2rem; }
 }

@@ -15,7 +15,7 @@ They speak of other seeds of these series. How it would be in another series, th
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import altair as alt
 import numpy as np
@@ -314,10 +314,12 @@ def keep_chart(judged: pd.DataFrame, title: str) -> alt.LayerChart:
     view = judged[(judged["measure"] == "overall") & (judged["engine"] != ALL_ENGINES)]
     view = view.sort_values(["mean", "engine"], ascending=[False, True], ignore_index=True)
     told = [
-        f"{row.engine}: {_span(row)}, {row.verdict}, {row.series_up} of {row.series} up"
+        f"{row.engine}: {_span(row.mean, row.low, row.high)}, {row.verdict}, {row.series_up} of {row.series} up"
         for row in view.itertuples()
     ]
-    view = view.assign(row=pd.Series(told, dtype="str"))
+    drawn = ["engine", "mean", "low", "high", "plain_low", "plain_high", "p", "count", "verdict"]
+    # Digits beyond these differ from one processor to another, and are nothing to look at.
+    view = view[drawn].round(4).assign(row=pd.Series(told, dtype="str"))
     below = "points that it adds to the overall score of 0 to 10"
     legend = [
         "Thin bar: 95 %, for all looks at once. Thick: 95 %, as if it were the only look.",
@@ -353,6 +355,7 @@ def keep_chart(judged: pd.DataFrame, title: str) -> alt.LayerChart:
 def dimensions_chart(judged: pd.DataFrame, title: str) -> alt.LayerChart:
     """Points by engine and dimension, written out; those shown have a triangle, up or down, before them."""
     view = judged[judged["measure"].isin(DIMENSION_WORDS) & (judged["engine"] != ALL_ENGINES)]
+    view = view[["engine", "measure", "mean", "verdict"]].round(4)
     order = judged[judged["measure"] == "overall"].sort_values(
         ["mean", "engine"], ascending=[False, True]
     )  # as in `keep_chart`
@@ -403,10 +406,10 @@ def _signed(points: float) -> str:
     return f"{round(points, 2) + 0.0:+.2f}"
 
 
-def _span(row: Any) -> str:
-    if np.isnan(row.low):
-        return f"{_signed(row.mean)} (too few for an interval)"
-    return f"{_signed(row.mean)} ({_signed(row.low)} to {_signed(row.high)})"
+def _span(mean: float, low: float, high: float) -> str:
+    if np.isnan(low):
+        return f"{_signed(mean)} (too few for an interval)"
+    return f"{_signed(mean)} ({_signed(low)} to {_signed(high)})"
 
 
 def answer(taken_out: pd.DataFrame, alone: pd.DataFrame) -> str:
@@ -415,34 +418,27 @@ def answer(taken_out: pd.DataFrame, alone: pd.DataFrame) -> str:
     single = alone[alone["measure"] == "overall"].set_index("engine")
     together, placebo = out.loc[ALL_ENGINES], out.loc[PLACEBO_ROW]
     engines = out.drop(index=[ALL_ENGINES, PLACEBO_ROW]).sort_values("mean", ascending=False)
+    earning = int((engines["verdict"] == "adds").sum())
+    luck = _span(*(float(placebo[name]) for name in ("mean", "low", "high")))
+    sum_of_all = _span(*(float(together[name]) for name in ("mean", "low", "high")))
+    said = {"adds": "add", "costs": "cost", "not shown": "show no effect:"}[str(together["verdict"])]
+    trust = {
+        "not shown": f"shows no effect, as it should ({luck})",
+        "adds": f"seems to add {luck}, so this table is not to be trusted",
+        "costs": f"seems to cost {luck}, so this table is not to be trusted",
+    }[str(placebo["verdict"])]
     lines = [
-        f"In {together['series']} series with {together['count']} pairs, all engines together {_effect(together)} overall "
-        f"({together['series_up']} of {together['series']} series up).",
+        f"{earning or 'None'} of {len(engines)} engines {'earns its' if earning == 1 else 'earn their'} keep by this scorer.",
+        f"All together {said} {sum_of_all} points overall, in {together['series_up']} of {together['series']} series upwards "
+        f"({together['count']} pairs).",
         _named(engines, "adds", "Taken out of the whole, missed are"),
         _named(engines.iloc[::-1], "costs", "Better off without are scripts of"),
         _unseen(engines),
         _named(single.sort_values("mean", ascending=False), "adds", "Alone, of use are"),
         _named(single.sort_values("mean"), "costs", "Alone, harmful are"),
-        f"The placebo, which only draws again, {_effect(placebo)}"
-        + (": as it should be, nothing." if placebo["verdict"] == "not shown" else ": so this table is not to be trusted."),
-    ]  # fmt: skip
+        f"The placebo, which only draws again, {trust}.",
+    ]
     return " ".join(line for line in lines if line)
-
-
-def _effect(row: pd.Series) -> str:
-    word = {
-        "adds": "add" if row.name == ALL_ENGINES else "adds",
-        "costs": "cost" if row.name == ALL_ENGINES else "costs",
-    }
-    span = f"{_signed(row['mean'])} points ({_signed(row['low'])} to {_signed(row['high'])})"
-    said = word.get(str(row["verdict"]))
-    return (
-        f"{said} {span}"
-        if said
-        else f"show no effect: {span}"
-        if row.name == ALL_ENGINES
-        else f"shows none: {span}"
-    )
 
 
 def _named(rows: pd.DataFrame, found: Verdict, words: str) -> str:

@@ -103,10 +103,10 @@ def acceptance(tries: Sequence[Tries], thresholds: Iterable[float]) -> pd.DataFr
             mean, error = fmean(gains), stdev(gains) / sqrt(len(gains)) if len(gains) > 1 else float("nan")
             reach = NormalDist().inv_cdf((1 + SURE) / 2) * error
             row |= {
-                "gained": mean,
-                "low": mean - reach,
-                "high": mean + reach,
-                "each": sum(gains) / falls if falls else float("nan"),
+                "gained": _rounded(mean),
+                "low": _rounded(mean - reach),
+                "high": _rounded(mean + reach),
+                "each": _rounded(sum(gains)) / falls if falls else float("nan"),
                 "slower": 100 * (sum(seconds for _, seconds in known) / asked - 1) if asked else 0.0,
             }
         rows.append(row)
@@ -122,7 +122,7 @@ def acceptance_words(view: pd.DataFrame, least: float, *, of: str) -> str:
     bound = f"up to {quiet['threshold'].max():g} the share of fallbacks stays within the {MOST_FALLBACK:g} % that raise a warning"
     if pd.isna(mine["gained"]):
         return f"{head}; what that gains is not known, since not every lower tier was asked; {bound}."
-    span = f"{mine['gained']:+.2f} points on average of all answers (90 %: {mine['low']:+.2f} to {mine['high']:+.2f})"
+    span = f"{_points(mine['gained'])} points on average of all answers (90 %: {_points(mine['low'])} to {_points(mine['high'])})"
     known = view[view["gained"].notna()]
     most = known.loc[known["gained"].idxmax()]
     if most["gained"] < NEXT_TO_NOTHING:
@@ -131,8 +131,17 @@ def acceptance_words(view: pd.DataFrame, least: float, *, of: str) -> str:
             f"and to ask them takes time ({known['slower'].iloc[-1]:.0f} % more at {known['threshold'].iloc[-1]:g})"
         )
     else:
-        beyond = f"the most, {most['gained']:+.2f}, is gained at {most['threshold']:g}, where {most['falls']:.1f} % fall"
+        beyond = f"the most, {_points(most['gained'])}, is gained at {most['threshold']:g}, where {most['falls']:.1f} % fall"
     return f"{head}, which gains {span}; {beyond}; {bound}."
+
+
+def _rounded(points: float) -> float:
+    """Without the dust of adding, and never a negative nothing."""
+    return round(points, 6) + 0.0
+
+
+def _points(points: float) -> str:
+    return f"{points:+.2f}" if abs(points) >= 0.005 else "0"
 
 
 def _of_take(take: Take) -> Try:

@@ -1,9 +1,9 @@
 """Which settings of a trigger roll back what they should, soon, and nothing else: replays over simulated days whose troubles are known.
 
-A **block** is six simulated days (see `plan`): on five of them an incident of four hours, on all of them two blips of a few minutes
-which nobody would want a rollback for. Every setting replays every block by itself, with the studio's own fold
-(`cinegen_core.flags.replay`), and is held against what was planted. A person re-arms what was rolled back three times a day, so that one
-false rollback does not hide what comes after it.
+A **block** is six simulated days (see `plan`): on five of them an incident of four hours, on the sixth four hours in which everything
+is worse but within what is allowed, and on all of them two blips of a few minutes which nobody would want a rollback for. Every setting
+replays every block by itself, with the studio's own fold (`cinegen_core.flags.replay`), and is held against what was planted. A person
+re-arms what was rolled back three times a day, so that one false rollback does not hide what comes after it.
 
 Replaying the whole grid takes minutes, so its outcomes are kept in a small table:
 `python -m cinegen_core.analysis.tuning_days --made YYYY-MM-DD`.
@@ -64,10 +64,21 @@ WORTH = timedelta(minutes=30)
 LATE = timedelta(minutes=2)
 """An answer asked for during an incident may come so long after it: the hard budget of a request."""
 
+WORSE_QUALITY = 0.7
+"""Points (0..10, the guide's) that answers are worse by while that is still allowed."""
+
+SLOWER = 3.5
+"""How many times as long they take then, up to the hard budget."""
+
+MORE_ERRORS = 0.05
+"""The share of them that fail then."""
+
+MOST_SECONDS = 120.0
+
 REARMED = (7, 11, 20)
 """Hours (UTC) at which a person re-arms whatever was rolled back."""
 
-RATES: Mapping[int, int] = {20: 16, 100: 8}
+RATES: Mapping[int, int] = {20: 12, 100: 6}
 """Episodes an hour, and how many blocks of such days the table holds."""
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
@@ -83,7 +94,8 @@ class TableError(ValueError):
 
 
 class Planted(NamedTuple):
-    """One block: its samples, what was planted, and the journal of whoever rolled the bad flag out and re-armed what was off."""
+    """One block: its samples, what was planted, since when for four hours all was worse within what is `allowed`, and the journal of
+    whoever rolled the bad flag out and re-armed what was off."""
 
     rate: int
     block: int
@@ -91,6 +103,7 @@ class Planted(NamedTuple):
     declared: Declared
     samples: tuple[Sample, ...]
     truth: tuple[Truth, ...]
+    allowed: datetime
     changes: tuple[Change, ...]
 
 
@@ -143,7 +156,8 @@ def planted(block: int, *, rate: int, declared: Declared, pool: Pool) -> Planted
         declared=declared.model_copy(update={"triggers": {}}),
         readers=False,
     )
-    samples = samples_of(simulation)
+    allowed = START + timedelta(days=DAYS.index(None), hours=12)
+    samples = _worse(samples_of(simulation), allowed, random.Random(f"allowed {block}"))  # noqa: S311
     rolled_out = [one for one in simulation.truth if one.kind == "bad-rollout"]
     return Planted(
         rate,
@@ -152,6 +166,7 @@ def planted(block: int, *, rate: int, declared: Declared, pool: Pool) -> Planted
         declared,
         samples,
         simulation.truth,
+        allowed,
         _journal(simulation.start, rolled_out),
     )
 
@@ -164,7 +179,7 @@ def samples_of(events: Iterable[Event]) -> tuple[Sample, ...]:
 
 def grid(trigger: Trigger) -> tuple[Trigger, ...]:
     """A trigger's settings to try, the declared one first: thresholds on both sides of it; with the policy `evidence` bounds from 10 to
-    10,000, with `literal` windows of half, once and twice its length, and 5, 20 and 50 samples at least."""
+    10,000, with `literal` windows of half, once and twice its length, and 5 and 20 samples at least."""
     nearer = {
         "quality": (trigger.threshold - 0.5, trigger.threshold + 0.5),
         "error": (trigger.threshold / 2, trigger.threshold * 2),
@@ -176,7 +191,7 @@ def grid(trigger: Trigger) -> tuple[Trigger, ...]:
     for threshold, bound in product(thresholds, (10.0, 100.0, 1000.0, 10_000.0)):
         found.append(_changed(trigger, threshold=threshold, policy="evidence", bound=bound))
     windows = (trigger.minutes / 2, trigger.minutes, trigger.minutes * 2)
-    for threshold, minutes, samples in product(thresholds, windows, (5, 20, 50)):
+    for threshold, minutes, samples in product(thresholds, windows, (5, 20)):
         found.append(
             _changed(trigger, threshold=threshold, policy="literal", minutes=minutes, samples=samples)
         )
@@ -356,7 +371,32 @@ def truth_frame(days: Planted) -> pd.DataFrame:
                 "to be rolled back for": ", ".join(due) or "nothing",
             }
         )
-    return pd.DataFrame(rows)
+    rows.append(
+        {
+            "day": (days.allowed - START).days + 1,
+            "from": f"{days.allowed:%H:%M}",
+            "minutes": int(LASTS / timedelta(minutes=1)),
+            "what": f"allowed: quality {WORSE_QUALITY:g} lower, {SLOWER:g} times as slow, {MORE_ERRORS:.0%} errors",
+            "to be rolled back for": "nothing",
+        }
+    )
+    return pd.DataFrame(rows).sort_values(["day", "from"], ignore_index=True)
+
+
+def _worse(samples: Iterable[Sample], since: datetime, rng: random.Random) -> tuple[Sample, ...]:
+    """The samples, for as long as an incident lasts worse than they were. The simulation has no incident so mild."""
+    return tuple(
+        sample.model_copy(
+            update={
+                "quality": None if sample.quality is None else max(0.0, sample.quality - WORSE_QUALITY),
+                "seconds": min(MOST_SECONDS, sample.seconds * SLOWER),
+                "error": sample.error or rng.random() < MORE_ERRORS,
+            }
+        )
+        if since <= sample.at < since + LASTS
+        else sample
+        for sample in samples
+    )
 
 
 def _flag(one: Truth) -> str:

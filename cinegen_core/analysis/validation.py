@@ -335,7 +335,7 @@ def wilson(share: float, count: float) -> tuple[float, float]:
     middle = share + Z95**2 / (2 * count)
     reach = Z95 * math.sqrt(share * (1 - share) / count + Z95**2 / (4 * count**2))
     whole = 1 + Z95**2 / count
-    return max(0.0, (middle - reach) / whole), min(1.0, (middle + reach) / whole)
+    return max(0.0, min(share, (middle - reach) / whole)), min(1.0, max(share, (middle + reach) / whole))
 
 
 def _concordant(

@@ -46,9 +46,13 @@ def agreement_chart(table: pd.DataFrame, *, own: bool = False, title: str) -> al
     )
     shown = table[["set", "dimension", *columns]].rename(columns=columns).dropna()
     shown = shown.assign(row=[_DIMENSIONS[name] for name in shown["dimension"]])
-    said = "rank correlation (Spearman's rho)" + (
-        " left when the readers' overall is held still" if own else ""
-    )
+    said = ["rank correlation (Spearman's rho)", _INTERVAL]
+    if own:
+        said = [
+            "what is left of it when the readers' overall",
+            "is held still (partial Spearman's rho)",
+            _INTERVAL,
+        ]
     base = alt.Chart(shown).encode(
         y=_names([_DIMENSIONS[name] for name in JUDGED]), yOffset=alt.YOffset("set:N")
     )

@@ -84,12 +84,17 @@ class Standing(Noun):
             return "rolled back"
         if self.emergency:
             return "off in the emergency"
-        return _on_words(self.enabled, self.percent)
+        return _on_words(self.enabled, self.percent) + self._once_on(self.enabled, self.percent)
 
     @property
     def declared_words(self) -> str:
         """The same, of the file."""
-        return _on_words(self.declared_enabled, self.declared_percent)
+        return _on_words(self.declared_enabled, self.declared_percent) + self._once_on(
+            self.declared_enabled, self.declared_percent
+        )
+
+    def _once_on(self, enabled: bool, percent: int) -> str:
+        return f", {percent} % once it is on" if not enabled and self.percent != self.declared_percent else ""
 
 
 def standings(declared: Declared, overlay: Overlay) -> tuple[Standing, ...]:

@@ -87,7 +87,12 @@ def health_of(
     issues = [*_quality(recent), *_engines(recent), *_time(recent), *_errors(recent)]
     if critical_alerts:
         issues.append(
-            Issue(text=f"{critical_alerts} critical alerts are firing", points=10 * critical_alerts)
+            Issue(
+                text="1 critical alert is firing"
+                if critical_alerts == 1
+                else f"{critical_alerts} critical alerts are firing",
+                points=10 * critical_alerts,
+            )
         )
     score = max(0, 100 - sum(issue.points for issue in issues))
     status: Status = "HEALTHY" if score >= 80 else "WARNING" if score >= 60 else "CRITICAL"

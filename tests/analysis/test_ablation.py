@@ -236,6 +236,7 @@ def test_what_luck_alone_shows_somewhere_among_many_looks_is_not_claimed() -> No
 
 
 def test_intervals_for_all_looks_hold_what_a_single_look_claims(judged: pd.DataFrame) -> None:
+    judged = judged.dropna()
     assert (judged["low"] <= judged["plain_low"]).all()
     assert (judged["high"] >= judged["plain_high"]).all()
     shown = judged["verdict"] != "not shown"
@@ -285,8 +286,18 @@ def test_where_no_engine_earns_its_keep_the_answer_says_so() -> None:
     columns = pd.MultiIndex.from_product([(ALL_ENGINES, PLACEBO_ROW), SCORES])
     nothing = pd.DataFrame(np.tile([[0.1], [-0.1]], (20, len(columns))), index=frame.index, columns=columns)
     said = answer(effects(frame.join(nothing)), effects(frame))
+    assert said.startswith("None of 19 engines earn their keep")
+    assert "All together show no effect: +0.00 (" in said
     assert "missed are: none." in said
-    assert "all engines together show no effect" in said
+    assert "not to be trusted" not in said
+
+
+def test_a_table_in_which_the_placebo_does_something_is_not_trusted() -> None:
+    frame = planted(effect=0.0, spread=0.5)
+    columns = pd.MultiIndex.from_product([(ALL_ENGINES, PLACEBO_ROW), SCORES])
+    strange = pd.DataFrame(np.tile([[1.1], [0.9]], (20, len(columns))), index=frame.index, columns=columns)
+    assert "seems to add +1.00" in answer(effects(frame.join(strange)), effects(frame))
+    assert "not to be trusted" in answer(effects(frame.join(strange)), effects(frame))
 
 
 def test_charts_are_valid_and_say_in_words_what_they_show(judged: pd.DataFrame) -> None:

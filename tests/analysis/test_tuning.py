@@ -57,6 +57,7 @@ from cinegen_core.analysis.tuning_days import (
     setting_of,
     setting_words,
     table_text,
+    truth_frame,
 )
 from cinegen_core.flags import DeclarationError, load_declared, read_declared
 from cinegen_core.flags.model import Change, FlagOverlay, Sample, Trigger
@@ -126,6 +127,19 @@ def test_what_ought_to_be_rolled_back_is_beyond_the_promised_threshold_and_nothi
             value = mean(trigger, one, FLAG if one.kind == "bad-rollout" else WATCHED)
             beyond = value < trigger.threshold if trigger.worse == "below" else value > trigger.threshold
             assert beyond == (one.kind in HARMS[trigger.metric]), (trigger.key, one.kind, value)
+
+
+def test_what_is_allowed_is_worse_than_usual_and_within_every_promised_threshold(block: Planted) -> None:
+    def means(since: datetime) -> tuple[float, float, float]:
+        of = [s for s in block.samples if since <= s.at < since + timedelta(hours=4)]
+        return fmean(s.quality or 0.0 for s in of), fmean(s.error for s in of), fmean(s.seconds for s in of)
+
+    quality, error, seconds = means(block.allowed)
+    usual = means(block.allowed + timedelta(hours=5))
+    assert QUALITY.threshold < quality < usual[0]
+    assert usual[1] < error <= ERRORS.threshold
+    assert usual[2] < seconds < DECLARED.triggers["processing_time_spike"].threshold
+    assert truth_frame(block)["what"].str.startswith("allowed").sum() == 1
 
 
 def test_no_trigger_has_cut_short_what_was_planted(block: Planted) -> None:

@@ -94,6 +94,21 @@ def rows(sets: list[RatedSet]) -> pd.DataFrame:
 
 
 @pytest.fixture(scope="module")
+def agreed(rows: pd.DataFrame) -> pd.DataFrame:
+    return agreements(rows)
+
+
+@pytest.fixture(scope="module")
+def gaps(rows: pd.DataFrame) -> pd.DataFrame:
+    return by_gap(rows)
+
+
+@pytest.fixture(scope="module")
+def seen(pairs: pd.DataFrame) -> pd.DataFrame:
+    return detection(pairs)
+
+
+@pytest.fixture(scope="module")
 def pairs() -> pd.DataFrame:
     return read_table(DATA / SPOILED, PAIR_COLUMNS)[0]
 
@@ -119,8 +134,8 @@ def test_the_order_is_readers_own_and_no_count_of_words_comes_near_it(rows: pd.D
     assert "key words" in beside_words(beside(rows))
 
 
-def test_agreement_has_its_interval_for_the_whole_and_for_each_dimension(rows: pd.DataFrame) -> None:
-    table = agreements(rows)
+def test_agreement_has_its_interval_for_the_whole_and_for_each_dimension(agreed: pd.DataFrame) -> None:
+    table = agreed
     assert [tuple(row) for row in table[["set", "dimension"]].to_numpy()] == [
         (name, dimension) for name in ("first", "second") for dimension in JUDGED
     ]
@@ -148,10 +163,9 @@ def test_a_dimension_that_only_echoes_the_whole_is_not_called_its_own() -> None:
     assert "For world nothing shows" in told
 
 
-def test_close_scripts_are_said_to_be_hard_to_tell_apart(rows: pd.DataFrame) -> None:
-    table = by_gap(rows)
-    assert table["share"].is_monotonic_increasing
-    assert "0.25 to 1 points is no ground to call one script better" in gap_words(table)
+def test_close_scripts_are_said_to_be_hard_to_tell_apart(gaps: pd.DataFrame) -> None:
+    assert gaps["share"].is_monotonic_increasing
+    assert "0.25 to 1 points is no ground to call one script better" in gap_words(gaps)
 
 
 def test_pairs_that_all_agree_are_still_not_certain() -> None:
@@ -232,8 +246,8 @@ def test_without_ratings_by_a_studio_s_readers_there_is_no_figure() -> None:
 
 
 def test_pairs_are_those_that_the_scorer_s_report_counts() -> None:
-    cases = shelf_cases(SHELF)[:3]
-    found = spoiled_pairs(cases, [EXEMPLARS] * 3)
+    cases = shelf_cases(SHELF)[:2]
+    found = spoiled_pairs(cases, [EXEMPLARS] * 2)
     for row in damage(cases):
         mine = found[found["kind"] == row.corruption.name]
         assert (len(mine), int((mine["after"] < mine["before"]).sum())) == (row.pairs, row.below)
@@ -256,7 +270,7 @@ def test_a_table_of_another_day_s_scorer_is_refused(tmp_path: Path, pairs: pd.Da
     path = tmp_path / "pairs.csv"
     write_table(pairs.head(3), path, day=date(2026, 1, 5), arguments="--seeds 1")
     again, head = read_table(path, PAIR_COLUMNS)
-    assert again.equals(pairs.head(3))
+    pd.testing.assert_frame_equal(again, pairs.head(3), check_dtype=False)
     assert head["made"] == "2026-01-05"
     path.write_text(path.read_text().replace("# scorer: ", "# scorer: 0."))
     with pytest.raises(UnusableData, match=r"they do not compare\. Make it again: python -m"):
@@ -292,13 +306,13 @@ def test_episodes_of_one_bible_count_for_less_the_more_they_resemble_one_another
     assert likeness([(np.ones(15), clusters)]) == 0.0
 
 
-def test_what_is_caught_and_what_is_not_is_said_kind_by_kind(pairs: pd.DataFrame) -> None:
-    table = detection(pairs).set_index("kind")
+def test_what_is_caught_and_what_is_not_is_said_kind_by_kind(seen: pd.DataFrame) -> None:
+    table = seen.set_index("kind")
     assert table.loc["word shuffle", "alone low"] > 0.9
     assert table.loc["answers cut", "caught"] < table.loc["answers cut", "asked"] == 0.90
     assert ((table["low"] <= table["caught"]) & (table["caught"] <= table["high"])).all()
     assert ((table["alone low"] <= table["alone"]) & (table["alone"] <= table["alone high"])).all()
-    told = detection_words(detection(pairs))
+    told = detection_words(seen)
     missed = told.partition("Missed too often: ")[2].partition(". ")[0]
     assert {kind for kind in table.index if kind in missed} == set(
         table.index[table["caught"] < table["asked"]]
@@ -306,18 +320,18 @@ def test_what_is_caught_and_what_is_not_is_said_kind_by_kind(pairs: pd.DataFrame
     assert "scene swap" in told.partition("It says little")[2]
 
 
-def test_a_score_that_knows_nothing_is_at_chance_alone_and_never_catches() -> None:
+def test_a_score_that_knows_nothing_is_at_chance_with_the_original_and_without() -> None:
     rng = np.random.default_rng(5)
-    same = rng.uniform(2, 8, 40)
+    before, after = rng.uniform(2, 8, (2, 40))
     blind = pd.DataFrame(
         {"group": "sample", "bible": [f"b{i % 8}" for i in range(40)], "name": [f"n{i}" for i in range(40)],
-         "kind": "scene swap", "before": same, "after": same}
+         "kind": "scene swap", "before": before, "after": after}
         | dict.fromkeys(("character", "dialogue", "structure", "world", "genre", "choices", "cinematic"), 0.0)
     )  # fmt: skip
     row = detection(blind).iloc[0]
-    assert row["caught"] == row["own"] == 0
-    assert row["alone"] == pytest.approx(0.5)
+    assert row["low"] < 0.5 < row["high"]
     assert row["alone low"] < 0.5 < row["alone high"]
+    assert row["own"] == 0
 
 
 def test_curves_run_from_nothing_called_spoiled_to_everything(pairs: pd.DataFrame) -> None:
@@ -385,10 +399,10 @@ def test_with_the_rated_stories_the_table_is_tried_on_them(tmp_path: Path) -> No
 
 
 def test_the_answer_says_what_is_trusted_what_is_missed_and_who_the_readers_were(
-    rows: pd.DataFrame, pairs: pd.DataFrame
+    agreed: pd.DataFrame, gaps: pd.DataFrame, seen: pd.DataFrame
 ) -> None:
     gains, prose = read_table(DATA / TALKED, TALKED_COLUMNS)[0], read_table(DATA / PROSE, PROSE_COLUMNS)[0]
-    figures = (agreements(rows), by_gap(rows), detection(pairs), gains, prose)
+    figures = (agreed, gaps, seen, gains, prose)
     told = answer(*figures, by_people=False)
     assert "stand far apart" in told
     assert "and not splice" in told
@@ -398,12 +412,11 @@ def test_the_answer_says_what_is_trusted_what_is_missed_and_who_the_readers_were
 
 
 def test_every_chart_has_a_title_and_says_on_its_axes_what_is_counted(
-    rows: pd.DataFrame, pairs: pd.DataFrame
+    rows: pd.DataFrame, pairs: pd.DataFrame, agreed: pd.DataFrame, gaps: pd.DataFrame, seen: pd.DataFrame
 ) -> None:
-    table, seen = agreements(rows), detection(pairs)
     for chart in (
-        agreement_chart(table, title="A"), agreement_chart(table, own=True, title="B"), scatter_chart(rows, title="C"),
-        gap_chart(by_gap(rows), title="D"), detection_chart(seen, title="E"), roc_chart(roc(pairs, ["splice"]), title="F"),
+        agreement_chart(agreed, title="A"), agreement_chart(agreed, own=True, title="B"), scatter_chart(rows, title="C"),
+        gap_chart(gaps, title="D"), detection_chart(seen, title="E"), roc_chart(roc(pairs, ["splice"]), title="F"),
     ):  # fmt: skip
         spec = chart.to_dict()
         assert spec["title"]["text"] in "ABCDEF"

@@ -63,6 +63,9 @@ def test_each_flag_says_what_is_in_force_and_what_its_file_says(room: Room) -> N
     assert (changed.words, changed.declared_words) == ("on for 25 %", "on for 90 %")
     assert changed.needs == ("comprehensive_engines",)
     assert room.standing("comprehensive_engines").needed_by == ("genre_engines",)
+    room.flags.set("beta_features", percent=20, who="Ada", why="for later")
+    later = room.standing("beta_features")
+    assert (later.words, later.declared_words) == ("off, 20 % once it is on", "off, 5 % once it is on")
     room.flags.rollback("genre_engines", who="Ada", why="it repeats itself")
     assert room.standing("genre_engines").words == "rolled back"
     room.flags.emergency(who="Ada", why="the model writes nonsense")

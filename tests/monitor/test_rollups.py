@@ -111,6 +111,16 @@ def test_roll_ups_hold_in_every_kind_of_database(room: Room) -> None:
     assert room.rollups.everything("live").counts["all"] == 300
 
 
+@pytest.mark.parametrize("minute", [0, 1, 59])
+def test_a_span_that_begins_with_an_hour_counts_that_hour_once(room: Room, minute: int) -> None:
+    now = NOW.replace(minute=minute, second=0)
+    events = [episode(f"g{n}", at=now - timedelta(minutes=5 * n)) for n in range(60)]
+    room.events.add(*events)
+    monitoring = room.monitoring(now=lambda: now)
+    for hours in (0.5, 1.0, 2.0, 24.0):
+        assert monitoring.figures(hours) == figures(events, now, hours=hours)
+
+
 def test_events_of_other_series_are_counted_apart(room: Room) -> None:
     at = NOW - timedelta(minutes=5)
     room.events.add(episode("a", at=at), episode("b", at=at, series="simulated", quality=2.0))

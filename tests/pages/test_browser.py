@@ -95,5 +95,24 @@ def test_from_the_first_visit_to_the_second_episode(page: Page, address: str, tm
     assert file.name == "slack-water-e02.fountain"
     read = from_fountain(file.read_text(encoding="utf-8"))
     assert (read.series, read.number, len(read.choices)) == ("Slack Water", 2, 3)
+
+    page.get_by_role("radio", name="Revise").click()
+    page.locator("body.picks-lines").wait_for(state="attached")
+    script.locator("[id='line-1-2']").click()
+    expect(script.locator("[id='line-1-2'].marked")).to_be_visible()
+    page.get_by_label("Text", exact=True).fill("The stub of a page stands up in the log.")
+    page.get_by_role("button", name="Save the line").click()
+    expect(script.locator("[id='line-1-2']")).to_have_text(
+        re.compile("The stub of a page stands up in the log")
+    )
+    page.get_by_role("radio", name="Versions").click()
+    page.get_by_role("combobox", name="Mark up what is different from").click()
+    page.get_by_role("option", name="version 1").click()
+    expect(script.locator("ins")).to_contain_text("stub of a page")
+    page.get_by_role("button", name="Undo: back to the version before").click()
+    expect(script.locator("ins")).to_have_count(0)
+    page.get_by_role("radio", name="Season").click()
+    expect(page.get_by_role("columnheader", name="Episode 2")).to_be_visible()
+
     # data: and blob: addresses stay in the browser.
     assert [url for url in elsewhere if url.startswith("http")] == []

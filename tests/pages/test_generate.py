@@ -12,15 +12,18 @@ from streamlit.testing.v1 import AppTest
 import studio_app
 from cinegen_core.analysis.episodes import take
 from cinegen_core.scorer import score
+from cinegen_core.store import Record, StoreError
 from cinegen_core.story import Episode, EpisodeRequest
 from cinegen_core.story.formats import read_script, to_text
 from cinegen_core.story.load import load_sample
 from cinegen_core.studio import Studio
+from cinegen_core.tiers.model import Attempt, Generation
 from cinegen_core.writers.embedded import EmbeddedWriter
+from pages import shared
 from pages.generate_room import the_room
 from pages.script_view import scorecard_html
-from tests.builders import SMALLEST_BIBLE, a_bible, a_request
-from tests.fakes import FakeWriter, StuckWriter
+from tests.builders import SMALLEST_BIBLE, a_bible, a_request, an_episode
+from tests.fakes import FakeWriter, StuckWriter, a_studio
 
 APP = str(Path(__file__).parents[2] / "studio_app.py")
 
@@ -158,7 +161,7 @@ class TestWhileAnEpisodeIsBeingWritten:
         second = opened(season=param(page, "season"), job=param(page, "job"))
         assert "Writing episode 1" in shown(second)
         assert '<li class="now">Drafting</li>' in shown(second)
-        assert "0 ms so far; no calls to a model." in shown(second)
+        assert "0 ms so far; no answer from the model yet." in shown(second)
         second.button(key="stop").click().run()
         assert "Stopped before anything of episode 1 was finished" in shown(without_errors(second))
         assert writer.cancelled
@@ -226,3 +229,71 @@ def test_the_scorecard_is_shown_with_the_lines_that_earned_it_and_text_in_it_is_
 
 def take_of_sample() -> Episode:
     return take(EmbeddedWriter(), EpisodeRequest(bible=load_sample("slack_water"), seed=2)).episode
+
+
+def test_an_episode_that_could_not_be_kept_is_explained(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(record: Record) -> None:
+        raise StoreError("The disk of <data> is full. Free some space.")
+
+    monkeypatch.setattr(studio.store, "save", full)
+    page = opened()
+    page.button(key="write").click().run()
+    page = finished(page, studio)
+    told = "Episode 1 could not be written. The disk of \\<data\\> is full\\. Free some space\\."
+    assert page.error[0].value == told
+    assert not page.button(key="write").disabled
+
+
+def test_a_series_is_not_opened_while_the_studio_has_its_hands_full() -> None:
+    with a_studio(StuckWriter(), jobs=1) as busy:
+        busy.start(a_request(), season=busy.open_season(a_bible()).id)
+        shared.the_studio.clear()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(shared, "make_studio", lambda: busy)
+            page = opened()
+            page.button(key="write").click().run()
+        assert "1 episodes are being written at the moment" in shown(without_errors(page))
+        assert len(busy.store.seasons()) == 1
+    shared.the_studio.clear()
+
+
+class TestWhileASceneIsBeingWrittenAnew:
+    @pytest.fixture
+    def writer(self) -> FakeWriter:
+        return StuckWriter("repair")
+
+    @pytest.fixture
+    def record(self, studio: Studio) -> Record:
+        episode = an_episode()
+        attempt = Attempt(tier="comprehensive", writer="stuck", outcome="accepted", episode=episode)
+        id = studio.new_id()
+        record = Record(
+            id=id,
+            season=studio.open_season(a_bible()).id,
+            seed=1,
+            minutes=5,
+            saved=studio.now,
+            generation=Generation(
+                id=id, episode=episode, tier="comprehensive", writer="stuck", attempts=(attempt,)
+            ),
+        )
+        studio.store.save(record)
+        return record
+
+    def test_the_script_stays_readable_the_note_stays_typed_and_it_can_be_stopped(
+        self, studio: Studio, writer: StuckWriter, record: Record
+    ) -> None:
+        page = opened(season=record.season, episode=record.id, beside="revise")
+        page.text_area(key=f"scene_note_{record.id}").set_value("slower")
+        next(button for button in page.button if button.label == "Write this scene anew").click().run()
+        page = without_errors(page)
+        assert writer.reached.wait(20)
+        assert "Writing scene 1 anew. The rest stays as it is." in shown(page)
+        assert "Where&#x27;s nine?" in shown(page)
+        assert page.text_area(key=f"scene_note_{record.id}").value == "slower"
+        page.button(key="stop").click().run()
+        assert "Stopped: scene 1 is as it was." in shown(without_errors(page))
+        assert page.text_area(key=f"scene_note_{record.id}").value == "slower"
+        assert studio.store.record_ids(record.season) == {record.id}
