@@ -6,6 +6,7 @@
 # make tiers-report   what the studio adds to its calls to a model (ten minutes; writes benchmarks/TIERS.md)
 # make flags-report   triggers simulated, and the speed of flags (six minutes; writes benchmarks/TRIGGERS.md, FLAGS_SPEED.md)
 # make monitoring-report  what monitoring costs, at 10,000 to 1,000,000 events (ten minutes; writes benchmarks/MONITORING.md)
+# make validation      the tables of notebooks/scorer_validation.ipynb (two minutes; to be made anew with the scorer)
 # make notebooks  runs the notebooks anew and saves them with what they give
 # make pool       draws the pool of simulated answers anew (seven minutes; writes cinegen_core/simulation/pool.jsonl.gz)
 # make profiles       measures the embedded writer on the scorer's scale, for cinegen_core/tiers/profiles.toml
@@ -16,7 +17,7 @@ BIN := $(VENV)/bin
 PORT ?= 8501
 
 .DEFAULT_GOAL := studio
-.PHONY: studio test check quality scorer-report tiers-report flags-report monitoring-report notebooks pool profiles lint format types pytest clean
+.PHONY: studio test check quality scorer-report tiers-report flags-report monitoring-report notebooks pool validation profiles lint format types pytest clean
 
 studio: $(VENV)/installed
 	$(BIN)/cinegen studio --port $(PORT)
@@ -67,6 +68,10 @@ types: $(VENV)/installed
 pytest: $(VENV)/installed $(VENV)/system $(VENV)/model
 	$(BIN)/pytest
 	$(BIN)/pytest --nbval --nbval-current-env --nbval-sanitize-with notebooks/sanitize.cfg notebooks
+
+# The tables that the notebook on the scorer reads; prose ratings are read from CINEGEN_RATED_DATA.
+validation: $(VENV)/installed
+	$(BIN)/python -m cinegen_core.analysis.validation_tables
 
 # Runs the notebooks anew and saves what they give; look at the difference before you keep it.
 notebooks: $(VENV)/installed

@@ -231,10 +231,15 @@ def _heading_html(one: SceneDifference) -> str:
     return f"<h3><span>{number}</span>{was}{f'<ins>{now}</ins>' if now and one.kind != 'kept' else now}</h3>"
 
 
+WORDS_STAY = 0.4
+"""Where fewer of a line's words than this share stayed, it reads better struck out and written anew as a whole."""
+
+
 def _change_html(one: ElementDifference) -> str:
     if one.kind == "changed" and one.before is not None and one.after is not None:
         alike = {**one.before.model_dump(), "text": ""} == {**one.after.model_dump(), "text": ""}
-        if alike and one.words:
+        stayed = sum(len(run.text.split()) for run in one.words if run.kind == "kept")
+        if alike and stayed >= WORDS_STAY * len(one.after.text.split()):
             return _set(one.after, _words_html(one.words), 'class="{}row"')
     gone = _set(one.before, f"<del>{escape(one.before.text)}</del>", 'class="{}row"') if one.before else ""
     come = _set(one.after, f"<ins>{escape(one.after.text)}</ins>", 'class="{}row"') if one.after else ""

@@ -239,8 +239,8 @@ def caution(outcomes: pd.DataFrame, choices: Sequence[Choice], fired: pd.DataFra
             )
         if (key, then) in counted and (key, now) in counted:
             told.append(
-                f"over the source's events {key} would have rolled back {counted[key, then]} times as proposed, "
-                f"{counted[key, now]} as declared"
+                f"over the source's events {key} would have rolled back {_times(counted[key, then])} as proposed, "
+                f"{_times(counted[key, now])} as declared"
             )
     return f"Before applying it: {'; '.join(told)}." if told else "There is nothing to apply."
 
@@ -288,6 +288,10 @@ def proposed_diff(flags_file_text: str, changes: Mapping[str, Trigger], name: st
             n=4,
         )
     )
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
 
 
 def _settings(outcomes: pd.DataFrame, declared: Trigger, promised: bool) -> list[Trigger]:

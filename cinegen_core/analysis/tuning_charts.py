@@ -17,6 +17,9 @@ from cinegen_core.analysis.tuning_days import LASTS
 SHOWN = 10
 """Settings in the chart of costs: the cheapest, and the declared one."""
 
+CLOSE = 2.0
+"""Percent of first tries that two points are apart at least, to be named each."""
+
 HEIGHT = 340
 WIDTH = 560
 _WHOLE_INCIDENT = LASTS.total_seconds() / 60
@@ -47,7 +50,9 @@ def tradeoff_chart(view: pd.DataFrame, *, title: str) -> alt.LayerChart:
     )
     y_scale = alt.Scale(domain=[0, top])
     y = alt.Y(
-        "minutes:Q", title="minutes of an incident until the rollback, mean (missed: all 240)", scale=y_scale
+        "minutes:Q",
+        title=["minutes of an incident until the rollback,", f"mean (missed: all {_WHOLE_INCIDENT:.0f})"],
+        scale=y_scale,
     )
     order = ["evidence", "literal"]
     points = (
@@ -133,13 +138,12 @@ def acceptance_chart(view: pd.DataFrame, least: float, *, title: str) -> alt.Lay
     in force, is filled."""
     shown = view[view["gained"].notna()].sort_values("falls").copy()
     shown["mine"] = shown["threshold"] == least
-    # thresholds below every score come to the same place, where one name stands for all
+    # where points come to lie on each other, the highest threshold names them
+    ahead = shown["falls"].shift(-1) - shown["falls"]
     shown["words"] = [
-        f"{threshold:g}{' (in force)' if mine else ''}"
-        for threshold, mine in zip(shown["threshold"], shown["mine"], strict=True)
+        "" if gap < CLOSE and not mine else f"{threshold:g}{' (in force)' if mine else ''}"
+        for threshold, mine, gap in zip(shown["threshold"], shown["mine"], ahead, strict=True)
     ]
-    same = shown.groupby("falls", sort=False)["words"].transform("last")
-    shown["words"] = same.where(~shown.duplicated(subset="falls", keep="last"), "")
     reach = max(0.25, 1.2 * float(shown[["low", "high"]].abs().max(axis=None))) if len(shown) else 0.25
     scale = alt.Scale(domain=[min(0.0, float(shown["low"].min())) - 0.05 if len(shown) else 0.0, reach])
     base = alt.Chart(shown[["threshold", "falls", "gained", "low", "high", "mine", "words"]]).encode(
@@ -152,7 +156,7 @@ def acceptance_chart(view: pd.DataFrame, least: float, *, title: str) -> alt.Lay
             scale=alt.Scale(domain=[0, 100]),
         )
     )
-    y = alt.Y("gained:Q", title="points gained, mean of all answers", scale=scale)
+    y = alt.Y("gained:Q", title=["points gained,", "mean of all answers"], scale=scale)
     band = base.mark_area(color=ACCENT, opacity=0.18).encode(y=alt.Y("low:Q", scale=scale), y2="high:Q")
     line = base.mark_line(color=ACCENT, strokeWidth=1).encode(y=y)
     points = base.mark_point(color=ACCENT, size=60, strokeWidth=2).encode(

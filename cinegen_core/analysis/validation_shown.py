@@ -251,9 +251,9 @@ def hand_words(pairs: int, share: float, low: float, high: float) -> str:
         return "No two scripts of one origin stand apart for readers, so that nothing is shown of these."
     told = f"Of two scripts of one origin, it prefers the readers' in {_many(share)} of {pairs} pairs ({_many(low)} to {_many(high)})"
     if low <= 0.5:
-        return f"{told}, which chance alone could give: most of its agreement is that it knows good hands from bad ones."
+        return f"{told}, which chance alone could give: to tell good hands from bad is not yet to find the better of two by one hand."
     if share < 0.8:
-        return f"{told}: better than chance, but much of its agreement is that it knows good hands from bad ones."
+        return f"{told}: better than chance, and less sure than to tell good hands from bad."
     return f"{told}."
 
 

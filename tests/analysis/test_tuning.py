@@ -363,7 +363,7 @@ def test_before_a_proposal_is_applied_other_rates_and_real_events_are_told() -> 
     counts = fired(bad_hour(1), (), DECLARED, [ERRORS, choice.best])
     words = caution(at_both, [choice], counts, COSTS)
     assert "at 100 an hour the proposal for error_rate_spike costs more (-60 a day saved" in words
-    assert "would have rolled back 1 times as proposed, 1 as declared" in words
+    assert "would have rolled back once as proposed, once as declared" in words
     left = choice._replace(proposed=False)
     assert caution(at_both, [left], counts, COSTS) == "There is nothing to apply."
 

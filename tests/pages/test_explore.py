@@ -228,7 +228,7 @@ class TestFilters:
     def test_staging_has_its_label_and_is_chosen_in_the_address(self, studio: Studio) -> None:
         record(studio, [*MANY[:5], an_answer("r1", series="staging"), an_answer("r2", series="staging")])
         page = opened()
-        page.button_group(key="explore_series").set_value(["staging"])
+        page.button_group(key="explore_series").set_value("staging")
         fine(page.run())
         assert param(page, "series") == "staging"
         assert "a rehearsal" in shown(page)
@@ -394,7 +394,7 @@ class TestOneAnswer:
         page = opened(answer="nothing")
         assert "There is no live answer at this address" in shown(page)
         page.button(key="to_answers").click()
-        assert answer_count(fine(page.run())) == 3
+        assert answer_count(fine(page.run())) == len(answers_frame(MANY[:3]).query("counts"))
 
     def test_text_is_never_read_as_html_or_markdown(self, studio: Studio) -> None:
         title = "<b>*Slack* :red[Water]</b>"
