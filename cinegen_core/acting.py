@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import timedelta
 from typing import Literal
 
@@ -182,6 +182,11 @@ class Acting:
         return self._done(
             lambda flags: getattr(flags, command)(key, who=self.person.name, why=why, version=version)
         )
+
+    def fold_back(self, keys: Collection[str] | None, *, why: str, version: int) -> tuple[Change, ...]:
+        """Writes what was changed of these flags (None: of all) into their file: raises as `set_flag` does."""
+        require(self.person, Action.CHANGE_FLAGS)
+        return self._done(lambda flags: flags.fold_back(keys=keys, who=self.person.name, why=why, version=version))
 
     def _done(self, change: Callable[[Flags], tuple[Change, ...]]) -> tuple[Change, ...]:
         steering = self.studio.steering

@@ -190,8 +190,9 @@ class Steering:
         return Steered(policy_of({key: one.value for key, one in evaluations.items()}), evaluations)
 
     def monitored(self, context: Context) -> bool:
-        """Whether outcomes are evaluated at all."""
-        return self.flags.evaluate(MONITORING, context, default=True).value
+        """Whether outcomes are evaluated at all. An emergency, which has every flag off, leaves it on: what is watched is then needed most."""
+        found = self.flags.evaluate(MONITORING, context, default=True)
+        return found.value or found.reason == "EMERGENCY"
 
     def withdrawn(self) -> str:
         """Why what is being written with the engines must fall to the next tier now; empty while it may go on."""

@@ -38,9 +38,19 @@ _TO_DO: Mapping[Series, str] = {
 }
 
 
+_STYLE = """<style>
+[class*="st-key-explore_"] button[aria-checked="true"] { color: inherit; font-weight: 600; }
+@media (max-width: 900px) {
+  .st-key-room > .st-key-side, .st-key-room > div:has(> .st-key-side) { order: -1; }
+}
+</style>"""
+"""What is chosen can be read in both themes; where there is no room beside a script, its score comes before it."""
+
+
 def draw(me: Acting) -> None:
     st.set_page_config(layout="wide")
     st.html(PAGE_STYLE)
+    st.html(_STYLE)
     st.title("Quality explorer")
     with st.container(key="view"):
         view = chosen("What to look at", "view", tuple(_VIEWS), words=_VIEWS.__getitem__, hidden=True)

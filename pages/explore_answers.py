@@ -114,7 +114,7 @@ def answer(me: Acting, held: Held, tables: Tables, filters: Filters, id: str) ->
 
 def _about(row: Mapping[str, Any]) -> str:
     seen = [
-        f"quality {known(row['quality'])}",
+        f"Quality {known(row['quality'])}",
         f"score {known(row['score'])}",
         f"written {TIER_WORDS.get(row['tier'], row['tier'])} by {row['writer']} in {span(row['seconds'])}",
         f"{row['delivered']} of {row['active']} engines delivered",

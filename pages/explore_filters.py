@@ -63,7 +63,7 @@ def in_words(filters: Filters) -> tuple[str, ...]:
     spans |= {DIMENSION_WORDS[name]: span for name, span in filters.dimensions}
     told += [f"{label.lower()} {_span_words(span)}" for label, span in spans.items() if not span.is_open]
     if not filters.counted:
-        told.append("with answers from the cache and those of emergencies")
+        told.append("with what is in no figure")
     return tuple(told)
 
 
@@ -96,7 +96,7 @@ def _form(filters: Filters, names: Names) -> None:
             for dimension, label in DIMENSION_WORDS.items():
                 _span(dimension, label)
         st.checkbox(
-            "Leave out what is in no figure: answers from the cache, and those of emergencies",
+            "Leave out what is in no figure, such as answers from the cache and those of emergencies",
             key=_key("counted"),
         )
         applied = st.form_submit_button("Apply filters", type="primary")

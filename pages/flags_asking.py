@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import streamlit as st
 
-from cinegen_core.access import Action, NotAllowedError, require
+from cinegen_core.access import Action, NotAllowedError
 from cinegen_core.acting import Acting, NotKeptError
 from cinegen_core.flags import JournalError, RefusedError, Snapshot, StaleVersionError, UnknownFlagError
 from cinegen_core.flags.model import Change, FlagOverlay
@@ -233,10 +233,7 @@ def _given(
         me.leave_emergency(why)
         return None
     if command == "fold_back":
-        require(me.person, Action.CHANGE_FLAGS)
-        made = steering.flags.fold_back(who=me.person.name, why=why, keys=[key], version=version)
-        steering.catch_up()
-        return made
+        return me.fold_back([key], why=why, version=version)
     if command == "set":
         enabled, percent = _differing(steering, key, enabled, percent)
         if enabled is None and percent is None:

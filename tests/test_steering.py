@@ -306,3 +306,14 @@ def test_the_page_says_that_it_is_an_emergency(room: Room, monkeypatch: pytest.M
 def test_without_flags_all_of_it_is_on() -> None:
     with Studio(Settings(cache_megabytes=0), store=MemoryStore(), results=NoResults()) as studio:
         assert studio.policy() == Policy()
+
+
+async def test_an_emergency_leaves_the_watching_on(room: Room) -> None:
+    studio = room.studio()
+    assert studio.monitored()
+    studio.enter_emergency(by="Ada", reason="nonsense")
+    assert studio.monitored()
+    studio.leave_emergency(by="Ada")
+    assert studio.steering is not None
+    studio.steering.flags.set("production_monitoring", enabled=False, who="Ada", why="a quiet night")
+    assert not studio.monitored()

@@ -213,6 +213,23 @@ def answer(table: pd.DataFrame, took: pd.DataFrame, votes: Results) -> str:
     return " ".join([*said, votes_words(votes)])
 
 
+def agreement_words(table: pd.DataFrame, other: pd.DataFrame) -> str:
+    """Whether another `paired` comes to the same: verdicts, and the largest distance of two means."""
+    both = table.merge(other, on=["higher", "lower", "measure"], suffixes=("", "_other"))
+    known = both[(both["verdict"] != "no data") & (both["verdict_other"] != "no data")]
+    if known.empty:
+        return "No data: too few requests to compare."
+    same = int((known["verdict"] == known["verdict_other"]).sum())
+    turned = int(((known["verdict"] == "higher") & (known["verdict_other"] == "lower")).sum())
+    turned += int(((known["verdict"] == "lower") & (known["verdict_other"] == "higher")).sum())
+    apart = (known["mean"] - known["mean_other"]).abs()
+    where = known.loc[apart.idxmax()]
+    return (
+        f"{same} of {len(known)} verdicts are the same, {turned} are the opposite; means differ by {apart.max():.2f} points at most "
+        f"({where['words'].lower()}, {SHORT[where['higher']]} less {SHORT[where['lower']]}: {where['mean']:+.2f} and {where['mean_other']:+.2f})."
+    )
+
+
 def differences_chart(table: pd.DataFrame, title: str) -> alt.LayerChart:
     """`paired` by measure, a shape for each pair of tiers; right of 0 the higher tier scores higher."""
     shown = table.dropna(subset=["mean", "low"])
