@@ -7,6 +7,7 @@
 # make flags-report   triggers simulated, and the speed of flags (six minutes; writes benchmarks/TRIGGERS.md, FLAGS_SPEED.md)
 # make monitoring-report  what monitoring costs, at 10,000 to 1,000,000 events (ten minutes; writes benchmarks/MONITORING.md)
 # make validation      the tables of notebooks/scorer_validation.ipynb (two minutes; to be made anew with the scorer)
+# make ablation        the table of notebooks/engine_ablation.ipynb (ten minutes on a quiet machine)
 # make notebooks  runs the notebooks anew and saves them with what they give
 # make pool       draws the pool of simulated answers anew (seven minutes; writes cinegen_core/simulation/pool.jsonl.gz)
 # make profiles       measures the embedded writer on the scorer's scale, for cinegen_core/tiers/profiles.toml
@@ -17,7 +18,7 @@ BIN := $(VENV)/bin
 PORT ?= 8501
 
 .DEFAULT_GOAL := studio
-.PHONY: studio test check quality scorer-report tiers-report flags-report monitoring-report notebooks pool validation profiles lint format types pytest clean
+.PHONY: studio test check quality scorer-report tiers-report flags-report monitoring-report notebooks pool validation ablation profiles lint format types pytest clean
 
 studio: $(VENV)/installed
 	$(BIN)/cinegen studio --port $(PORT)
@@ -72,6 +73,10 @@ pytest: $(VENV)/installed $(VENV)/system $(VENV)/model
 # The tables that the notebook on the scorer reads; prose ratings are read from CINEGEN_RATED_DATA.
 validation: $(VENV)/installed
 	$(BIN)/python -m cinegen_core.analysis.validation_tables
+
+# The table of notebooks/engine_ablation.ipynb; to be made anew with the scorer, the writer or an engine.
+ablation: $(VENV)/installed
+	$(BIN)/cinegen ablate --seeds 7 --episodes 2 --out notebooks/data/ablation.csv --fresh
 
 # Runs the notebooks anew and saves what they give; look at the difference before you keep it.
 notebooks: $(VENV)/installed

@@ -39,7 +39,8 @@ _TO_DO: Mapping[Series, str] = {
 
 
 _STYLE = """<style>
-[class*="st-key-explore_"] button[aria-checked="true"] { color: inherit; font-weight: 600; }
+[class*="st-key-explore_"] [role="radiogroup"] button[aria-checked="true"],
+[class*="st-key-explore_"] [role="radiogroup"] button[aria-checked="true"] * { color: inherit; font-weight: 600; }
 @media (max-width: 900px) {
   .st-key-room > .st-key-side, .st-key-room > div:has(> .st-key-side) { order: -1; }
 }
@@ -98,9 +99,9 @@ def _studios(me: Acting, held: Held) -> None:
 
 
 def _below(me: Acting, look: Look) -> None:
-    st.subheader("By group")
+    st.header("By group")
     groups(look, chosen("Grouped by", "by", tuple(GROUPS), words=GROUPS.__getitem__, hidden=True))
-    st.subheader("Answers to look into")
+    st.header("Answers to look into")
     answers(look)
     take_away(me, look)
 

@@ -18,7 +18,7 @@ from cinegen_core.scorer import DIMENSION_WORDS
 from cinegen_core.store import Record, StoreError
 from cinegen_core.telling import TIER_WORDS
 from pages.explore_charts import Look, known
-from pages.explore_held import SEASONS_SEARCHED, Held
+from pages.explore_held import Held
 from pages.explore_path import chosen, go
 from pages.frame import NO_DATA, moment, percent, refused, span, table
 from pages.script_view import attempts_html, engines_html, marks_of, scorecard_html, script_html
@@ -32,8 +32,8 @@ ORDERS: Mapping[str, str] = {"worst": "Worst", "best": "Best", "slowest": "Slowe
 _GENERATE = "pages/generate.py"
 
 _NOT_KEPT: Mapping[Series, str] = {
-    "live": "Its script is not in this studio's store: it was written for a comparison or over the HTTP interface without being kept, its season "
-    f"was removed, another studio keeps it, or its season is not among the {SEASONS_SEARCHED} newest of this title.",
+    "live": "Its script is not in this studio's store: it was written for a comparison, which the page Compare tiers shows, or its season was "
+    "removed, or another studio keeps it.",
     "staging": "Its script is not in this studio's store; a studio in staging may keep its episodes in a folder of its own.",
     "simulated": "Simulated answers have no script: the simulator draws their figures from a pool of real ones.",
 }
@@ -97,7 +97,7 @@ def answer(me: Acting, held: Held, tables: Tables, filters: Filters, id: str) ->
         st.info(told)
     try:
         with st.spinner("Looking for its script"):
-            record = held.record(id, row["title"])
+            record = held.record(id)
     except StoreError as error:
         refused(error)
         record = None

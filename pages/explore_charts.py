@@ -249,9 +249,10 @@ def _brushable(chart: Layered, brush: str, look: Look, words: str) -> None:
     key = _key(brush, look.measure)
     if not chart.title.text.endswith("no data"):
         chart = chart.properties(height=_TALL)
-    st.altair_chart(
-        inked(chart, ink()), width="stretch", key=key, on_select="rerun", selection_mode=brush, alt=words
-    )
+    made = inked(chart, ink())
+    # A brush is drawn with marks that have a role and no name; the words and the table stand for them.
+    made.config.aria = False
+    st.altair_chart(made, width="stretch", key=key, on_select="rerun", selection_mode=brush, alt=words)
 
 
 def interval(row: Mapping[Any, Any], digits: int = 2) -> str:

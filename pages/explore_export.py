@@ -33,7 +33,7 @@ def take_away(me: Acting, look: Look) -> None:
     """A file of what is seen, what its columns say, and the link."""
     if not me.may(Action.EXPORT_FIGURES):
         return
-    st.subheader("Take it away")
+    st.header("Take it away")
     made = makers(look)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         what = picked("What", "what", tuple(made), words=_words)

@@ -22,9 +22,6 @@ VIEWS_KEPT = 128
 FRAMES_KEPT = 8
 """Choices of answers: each is as large as what was chosen."""
 
-SEASONS_SEARCHED = 300
-"""Seasons that an episode is looked for in."""
-
 T = TypeVar("T")
 
 
@@ -84,19 +81,14 @@ class Held:
         """What the answers of a series can be filtered by."""
         return self._views.of(("names", _state(tables, Filters(series=series))), lambda: _names(tables))
 
-    def record(self, id: str, title: str) -> Record | None:
-        """The episode of an answer, if this studio's store has it in one of the `SEASONS_SEARCHED` newest seasons of that title.
+    def record(self, id: str) -> Record | None:
+        """The episode of an answer, if this studio's store has it. Raises `StoreError`."""
+        return self._found.of(id, lambda: self._search(id))
 
-        Raises `StoreError`."""
-        return self._found.of(id, lambda: self._search(id, title))
-
-    def _search(self, id: str, title: str) -> Record | None:
+    def _search(self, id: str) -> Record | None:
         store = self._studio.store
-        seasons = [season for season in store.seasons() if season.title == title]
-        for season in seasons[:SEASONS_SEARCHED]:
-            if id in store.record_ids(season.id):
-                return store.record(season.id, id)
-        return None
+        season = store.season_of(id)
+        return store.record(season, id) if season is not None else None
 
 
 @st.cache_resource(hash_funcs={Studio: id}, max_entries=2, show_spinner=False)

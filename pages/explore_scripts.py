@@ -99,7 +99,7 @@ def _round(found: Round) -> None:
         st.caption("None of these could be scored. Mend them as said above, and bring them again.")
         return
     against = f"against the bible of {found.bible}" if found.bible else "without a bible"
-    st.subheader(f"{len(good)} {'script' if len(good) == 1 else 'scripts'} scored, {literal(against)}")
+    st.header(f"{len(good)} {'script' if len(good) == 1 else 'scripts'} scored, {literal(against)}")
     _overview(good)
     _beside(found, good)
 

@@ -423,7 +423,7 @@ def answer(taken_out: pd.DataFrame, alone: pd.DataFrame) -> str:
     sum_of_all = _span(*(float(together[name]) for name in ("mean", "low", "high")))
     said = {"adds": "add", "costs": "cost", "not shown": "show no effect:"}[str(together["verdict"])]
     trust = {
-        "not shown": f"shows no effect, as it should ({luck})",
+        "not shown": f"shows no effect, as it should: {luck}",
         "adds": f"seems to add {luck}, so this table is not to be trusted",
         "costs": f"seems to cost {luck}, so this table is not to be trusted",
     }[str(placebo["verdict"])]
@@ -466,5 +466,5 @@ def lift_words(engines: pd.DataFrame) -> str:
         f"{least['engine']}'s, {least['lift']:+.2f}."
     )
     if unpaid:
-        said += f" For {len(unpaid)} of these no gain in points is shown: what they ask for is done, and the scorer does not pay for it."
+        said += f" For {len(unpaid)} of these no gain in points is shown: what they ask for is done, and the scorer is not seen to pay for it."
     return said

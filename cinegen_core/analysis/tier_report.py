@@ -29,7 +29,9 @@ from cinegen_core.simulation.pool import Pool
 from cinegen_core.tiers.model import TierName
 
 OVERALL = "overall"
-MEASURES: Mapping[str, str] = {OVERALL: "Overall"} | {str(name): words for name, words in DIMENSION_WORDS.items()}
+MEASURES: Mapping[str, str] = {OVERALL: "Overall"} | {
+    str(name): words for name, words in DIMENSION_WORDS.items()
+}
 SHORT: Mapping[TierName, str] = {
     "comprehensive": "comprehensive",
     "enhanced_baseline": "enhanced",
@@ -82,11 +84,30 @@ def event_tries(events: Iterable[Event]) -> pd.DataFrame:
         tier = event.tier if first is None else first.tier
         row: dict[str, Any] = {"series": event.title, "unit": event.asked, "asked": event.asked, "tier": tier}
         if first is None:
-            row |= {"writer": event.writer, "accepted": float(event.accepted), "failed": float(event.score is None)}
-            row |= {"seconds": event.seconds, "calls": np.nan, "tokens": np.nan, "cost": np.nan, OVERALL: event.score}
+            row |= {
+                "writer": event.writer,
+                "accepted": float(event.accepted),
+                "failed": float(event.score is None),
+            }
+            row |= {
+                "seconds": event.seconds,
+                "calls": np.nan,
+                "tokens": np.nan,
+                "cost": np.nan,
+                OVERALL: event.score,
+            }
         else:
-            row |= {"writer": first.writer, "accepted": float(first.outcome == "accepted"), "failed": float(first.score is None)}
-            row |= {"seconds": first.seconds, "calls": first.calls, "tokens": first.tokens, "cost": first.cost}
+            row |= {
+                "writer": first.writer,
+                "accepted": float(first.outcome == "accepted"),
+                "failed": float(first.score is None),
+            }
+            row |= {
+                "seconds": first.seconds,
+                "calls": first.calls,
+                "tokens": first.tokens,
+                "cost": first.cost,
+            }
             row[OVERALL] = first.score
         rows.append(row | (event.dimensions if event.tier == tier else {}))
     found = _tries(rows)
@@ -107,7 +128,13 @@ def paired(tries: pd.DataFrame) -> pd.DataFrame:
     Annals of Mathematical Statistics 30, 1959); they speak of other requests of these series.
     """
     rows = [
-        {"higher": one, "lower": other, "measure": measure, "words": words, **_judged(_differences(tries, one, other, measure))}
+        {
+            "higher": one,
+            "lower": other,
+            "measure": measure,
+            "words": words,
+            **_judged(_differences(tries, one, other, measure)),
+        }
         for one, other in PAIRS
         for measure, words in MEASURES.items()
     ]
@@ -148,7 +175,20 @@ def costs(tries: pd.DataFrame) -> pd.DataFrame:
                 **{name: of_it[name].mean() for name in ("calls", "tokens", "cost")},
             }
         )
-    columns = ["tier", "writer", "tries", "score", "accepted", "failed", "seconds", "p50", "p95", "calls", "tokens", "cost"]
+    columns = [
+        "tier",
+        "writer",
+        "tries",
+        "score",
+        "accepted",
+        "failed",
+        "seconds",
+        "p50",
+        "p95",
+        "calls",
+        "tokens",
+        "cost",
+    ]
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -164,7 +204,14 @@ def times(tries: pd.DataFrame) -> pd.DataFrame:
         extra = float((known["one"] - known["other"]).mean())
         points = float(_differences(tries, one, other, OVERALL)["apart"].mean())
         ratio, least, most = np.exp([mean, low, high])
-        row = {"higher": one, "lower": other, "requests": len(known), "ratio": ratio, "low": least, "high": most}
+        row = {
+            "higher": one,
+            "lower": other,
+            "requests": len(known),
+            "ratio": ratio,
+            "low": least,
+            "high": most,
+        }
         rows.append({**row, "extra": extra, "points_per_second": points / extra if extra > 0 else np.nan})
     return pd.DataFrame(rows)
 
@@ -182,7 +229,10 @@ def votes_frame(found: Results) -> pd.DataFrame:
     rows = [
         {
             **{name: getattr(pair, name) for name in columns if hasattr(pair, name)},
-            **{name: np.nan if pair.estimate is None else getattr(pair.estimate, name) for name in ("rate", "low", "high")},
+            **{
+                name: np.nan if pair.estimate is None else getattr(pair.estimate, name)
+                for name in ("rate", "low", "high")
+            },
         }
         for pair in found.pairs
     ]
@@ -203,7 +253,9 @@ def votes_words(found: Results) -> str:
         rate = pair.estimate
         said = "settled" if pair.outlook == "already settled" else "not settled"
         few = f", for {rate.few} alone" if rate.few else ""
-        parts.append(f"{names}: preferred in {rate.rate:.0%} ({rate.low:.0%} to {rate.high:.0%}) of {pair.votes} votes, {said}{few}")
+        parts.append(
+            f"{names}: preferred in {rate.rate:.0%} ({rate.low:.0%} to {rate.high:.0%}) of {pair.votes} votes, {said}{few}"
+        )
     return "Blind votes between tiers: " + "; ".join(parts) + "."
 
 
@@ -233,14 +285,25 @@ def agreement_words(table: pd.DataFrame, other: pd.DataFrame) -> str:
 def differences_chart(table: pd.DataFrame, title: str) -> alt.LayerChart:
     """`paired` by measure, a shape for each pair of tiers; right of 0 the higher tier scores higher."""
     shown = table.dropna(subset=["mean", "low"])
-    shown = shown.assign(pair=[f"{SHORT[one]} less {SHORT[other]}" for one, other in zip(shown["higher"], shown["lower"], strict=True)])
+    shown = shown.assign(
+        pair=[
+            f"{SHORT[one]} less {SHORT[other]}"
+            for one, other in zip(shown["higher"], shown["lower"], strict=True)
+        ]
+    )
     order = [f"{SHORT[one]} less {SHORT[other]}" for one, other in PAIRS]
     base = alt.Chart(shown[["words", "pair", "mean", "low", "high", "requests"]]).encode(
         y=alt.Y("words:N", title=None, sort=list(MEASURES.values()), axis=alt.Axis(labelLimit=260)),
         yOffset=alt.YOffset("pair:N", sort=order),
     )
     bars = base.mark_rule(color=ACCENT).encode(
-        x=alt.X("low:Q", title=["points more by the higher tier (scorer, 0 to 10)", "bar: interval, all hold together with 95 %"]),
+        x=alt.X(
+            "low:Q",
+            title=[
+                "points more by the higher tier (scorer, 0 to 10)",
+                "bar: interval, all hold together with 95 %",
+            ],
+        ),
         x2="high:Q",
     )
     points = base.mark_point(color=ACCENT, filled=True, size=70, opacity=1).encode(
@@ -248,7 +311,9 @@ def differences_chart(table: pd.DataFrame, title: str) -> alt.LayerChart:
         shape=alt.Shape("pair:N", title=None, sort=order, legend=alt.Legend(orient="top")),
         tooltip=["words:N", "pair:N", alt.Tooltip("mean:Q", format="+.2f"), "requests:Q"],
     )
-    nought = alt.Chart(pd.DataFrame({"at": [0.0]})).mark_rule(strokeDash=[2, 4], color=ACCENT).encode(x="at:Q")
+    nought = (
+        alt.Chart(pd.DataFrame({"at": [0.0]})).mark_rule(strokeDash=[2, 4], color=ACCENT).encode(x="at:Q")
+    )
     return alt.LayerChart(layer=[bars, points, nought]).properties(
         title=alt.TitleParams(title, anchor="start"), width=440, height=alt.Step(12)
     )
@@ -268,7 +333,9 @@ def requests_chart(tries: pd.DataFrame, one: TierName, other: TierName, title: s
     )
     ends = pd.DataFrame({"one": [0, 10], "other": [0, 10]})
     same = alt.Chart(ends).mark_line(strokeDash=[4, 4], color=ACCENT).encode(x="other:Q", y="one:Q")
-    return alt.LayerChart(layer=[points, same]).properties(title=alt.TitleParams(title, anchor="start"), width=360, height=360)
+    return alt.LayerChart(layer=[points, same]).properties(
+        title=alt.TitleParams(title, anchor="start"), width=360, height=360
+    )
 
 
 def series_chart(table: pd.DataFrame, title: str) -> alt.LayerChart:
@@ -284,21 +351,27 @@ def series_chart(table: pd.DataFrame, title: str) -> alt.LayerChart:
             tooltip=["series:N", "pair:N", alt.Tooltip("mean:Q", format="+.2f"), "requests:Q"],
         )
     )
-    nought = alt.Chart(pd.DataFrame({"at": [0.0]})).mark_rule(strokeDash=[2, 4], color=ACCENT).encode(x="at:Q")
+    nought = (
+        alt.Chart(pd.DataFrame({"at": [0.0]})).mark_rule(strokeDash=[2, 4], color=ACCENT).encode(x="at:Q")
+    )
     return alt.LayerChart(layer=[points, nought]).properties(
         title=alt.TitleParams(title, anchor="start"), width=440, height=alt.Step(22)
     )
 
 
 def _tries(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    return pd.DataFrame({name: pd.Series([row.get(name) for row in rows], dtype=kind) for name, kind in _TYPES.items()})
+    return pd.DataFrame(
+        {name: pd.Series([row.get(name) for row in rows], dtype=kind) for name, kind in _TYPES.items()}
+    )
 
 
 def _beside(tries: pd.DataFrame, one: str, other: str, measure: str) -> pd.DataFrame:
     """`series`, `unit`, `asked`, and both tiers' values where both have one."""
     key = ["series", "unit", "asked"]
     sides = [
-        tries.loc[(tries["tier"] == tier) & tries[measure].notna(), [*key, measure]].rename(columns={measure: name})
+        tries.loc[(tries["tier"] == tier) & tries[measure].notna(), [*key, measure]].rename(
+            columns={measure: name}
+        )
         for tier, name in ((one, "one"), (other, "other"))
     ]
     return sides[0].merge(sides[1], on=key)
@@ -351,16 +424,27 @@ def _pair_words(table: pd.DataFrame, took: pd.DataFrame, one: TierName, other: T
     if whole["verdict"] == "no data":
         return f"{names}: no data (both tried {whole['requests']} of the same requests; {LEAST_UNITS} are needed)."
     where = {
-        verdict: [row["words"].lower() for _, row in of_pair.drop(OVERALL).iterrows() if row["verdict"] == verdict]
+        verdict: [
+            row["words"].lower() for _, row in of_pair.drop(OVERALL).iterrows() if row["verdict"] == verdict
+        ]
         for verdict in ("higher", "lower", "not shown", "no data")
     }
-    said = {"higher": "scores higher", "lower": "scores lower", "not shown": "is not shown to score differently"}[whole["verdict"]]
+    said = {
+        "higher": "scores higher",
+        "lower": "scores lower",
+        "not shown": "is not shown to score differently",
+    }[whole["verdict"]]
     time = took[(took["higher"] == one) & (took["lower"] == other)].iloc[0]
     parts = [
         f"{names}: the first {said} overall, by {whole['mean']:+.2f} points ({whole['low']:+.2f} to {whole['high']:+.2f}), on "
         f"{whole['better']} of {whole['requests']} requests, in {whole['series_up']} of {whole['series']} series"
     ]
-    words = {"higher": "higher in", "lower": "lower in", "not shown": "no difference shown in", "no data": "no data for"}
+    words = {
+        "higher": "higher in",
+        "lower": "lower in",
+        "not shown": "no difference shown in",
+        "no data": "no data for",
+    }
     parts += [f"{words[verdict]} {', '.join(found)}" for verdict, found in where.items() if found]
     if not np.isnan(time["low"]):
         parts.append(f"it takes {time['ratio']:.1f} times as long ({time['low']:.1f} to {time['high']:.1f})")

@@ -1,7 +1,7 @@
 """How answers change over time: by day and by week, where the level changed and what happened then, where it is going, and how far such
-forecasts were off so far; whether readers agree.
+forecasts were off so far.
 
-Everything is computed from `answers_frame`, `ratings_frame` and the events themselves; without data a table has its columns and no
+Everything is computed from `answers_frame` and the events themselves; without data a table has its columns and no
 rows. Means come with an interval of 95 %, NaN below `LEAST_SAMPLES` values. Charts are in `trend_charts`.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from math import atanh, sqrt, tanh
+from math import sqrt
 from typing import Any, Literal
 
 import numpy as np
@@ -24,7 +24,6 @@ from cinegen_core.flags.model import Change
 from cinegen_core.monitor.changes import told_of
 from cinegen_core.monitor.events import AlertEvent, Event, GenerationEvent
 from cinegen_core.monitor.incidents import incidents
-from cinegen_core.monitor.metrics import LEAST_PAIRS, rank_correlation
 from cinegen_core.monitor.trends import LEAST_DAYS, change_points, forecast, trend
 from cinegen_core.scorer import DIMENSION_WORDS
 from cinegen_core.simulation import five
@@ -53,9 +52,6 @@ LEAST_IN_STEP = 5
 
 MOST_GROUPS = 8
 """Genres or cohorts of one table: those with most answers."""
-
-LEAST_READERS = 10
-"""With fewer readers, an interval that allows for each one's taste says nothing."""
 
 FIGURES: Mapping[str, str] = {
     "quality": "quality, 0 to 10",
@@ -104,7 +100,12 @@ def marks(
         ]
     if source == SIMULATED:
         found += [
-            Mark(at=START + one.start, until=START + one.end, kind="planted", words=f"{one.kind}: {WORDS[one.kind]}")
+            Mark(
+                at=START + one.start,
+                until=START + one.end,
+                kind="planted",
+                words=f"{one.kind}: {WORDS[one.kind]}",
+            )
             for one in five(DAYS)
         ]
     return tuple(sorted(found, key=lambda mark: (mark.at, mark.kind, mark.words)))
@@ -135,7 +136,9 @@ def over_time(answers: pd.DataFrame, step: Step, value: str = "quality") -> pd.D
     start = _MONDAY + ((known["at"] - _MONDAY) // long) * long
     found = known[value].groupby(start, sort=True).agg(["count", "mean", "std"]).tail(MOST_FINE)
     count = found["count"].to_numpy()
-    reach = np.array([student_quantile(0.975, n - 1) / sqrt(n) if n >= LEAST_SAMPLES else np.nan for n in count])
+    reach = np.array(
+        [student_quantile(0.975, n - 1) / sqrt(n) if n >= LEAST_SAMPLES else np.nan for n in count]
+    )
     reach = reach * found["std"].to_numpy()
     mean = found["mean"].to_numpy(dtype="float64")
     changes = change_points(mean.tolist())
@@ -180,13 +183,19 @@ def directions(answers: pd.DataFrame) -> pd.DataFrame:
     for by, name, values, column in _everything(answers):
         daily = over_time(values, "day", column).tail(MOST_STEPS)
         found = trend(list(zip(daily["at"].dt.to_pydatetime(), daily["mean"], strict=True)))
-        slope, low, high = (np.nan if one is None else 7 * one for one in (found.slope, found.low, found.high))
+        slope, low, high = (
+            np.nan if one is None else 7 * one for one in (found.slope, found.low, found.high)
+        )
         p = np.nan if found.p is None else found.p
-        rows.append({"by": by, "group": name, "days": len(daily), "per_week": slope, "low": low, "high": high, "p": p})
+        rows.append(
+            {"by": by, "group": name, "days": len(daily), "per_week": slope, "low": low, "high": high, "p": p}
+        )
     columns = ["by", "group", "days", "per_week", "low", "high", "p"]
     table = pd.DataFrame(rows, columns=columns).astype({"days": "int64", "by": "str", "group": "str"})
     table["p_holm"] = holm(table["p"].tolist())
-    table["verdict"] = pd.Series([_verdict(p, slope) for p, slope in zip(table["p_holm"], table["per_week"], strict=True)], dtype="str")
+    table["verdict"] = pd.Series(
+        [_verdict(p, slope) for p, slope in zip(table["p_holm"], table["per_week"], strict=True)], dtype="str"
+    )
     return table
 
 
@@ -207,7 +216,9 @@ def spread_over_time(answers: pd.DataFrame, step: Step = "week", value: str = "q
     start = _MONDAY + ((known["at"] - _MONDAY) // STEPS[step]) * STEPS[step]
     shares = {"q05": 0.05, "q25": 0.25, "median": 0.5, "q75": 0.75, "q95": 0.95}
     groups = known[value].groupby(start.astype(MOMENT), sort=True)
-    found = pd.DataFrame({"count": groups.size(), **{name: groups.quantile(share) for name, share in shares.items()}})
+    found = pd.DataFrame(
+        {"count": groups.size(), **{name: groups.quantile(share) for name, share in shares.items()}}
+    )
     return found.tail(MOST_STEPS).rename_axis("at").reset_index()
 
 
@@ -237,8 +248,18 @@ def jumps(answers: pd.DataFrame, found: Sequence[Mark]) -> pd.DataFrame:
                     "kind": "" if mark is None else mark.kind,
                 }
             )
-    columns = {"figure": "str", "at": MOMENT, "step": "str", "before": "float64", "after": "float64", "tied": "str", "kind": "str"}
-    return pd.DataFrame({name: pd.Series([row[name] for row in rows], dtype=kind) for name, kind in columns.items()})
+    columns = {
+        "figure": "str",
+        "at": MOMENT,
+        "step": "str",
+        "before": "float64",
+        "after": "float64",
+        "tied": "str",
+        "kind": "str",
+    }
+    return pd.DataFrame(
+        {name: pd.Series([row[name] for row in rows], dtype=kind) for name, kind in columns.items()}
+    )
 
 
 def chance_of_a_tie(answers: pd.DataFrame, found: Sequence[Mark]) -> float:
@@ -286,45 +307,9 @@ def around(answers: pd.DataFrame, found: Sequence[Mark]) -> pd.DataFrame:
         "at": MOMENT, "kind": "str", "what": "str", "figure": "str", "answers_before": "int64", "answers_after": "int64",
         "difference": "float64", "low": "float64", "high": "float64", "shown": "bool",
     }  # fmt: skip
-    return pd.DataFrame({name: pd.Series([row[name] for row in rows], dtype=kind) for name, kind in columns.items()})
-
-
-def rated(ratings: pd.DataFrame, answers: pd.DataFrame) -> pd.DataFrame:
-    """The standing ratings of answers that count, each with its reader (`who`), its moment, and the answer's quality and dimensions."""
-    kept = ratings.loc[ratings["stands"], ["at", "feedback", "id", "who", "rating"]]
-    joined = kept.merge(answers[["id", "quality", *(f"{DIMENSION}{name}" for name in DIMENSION_WORDS)]], on="id")
-    return joined.assign(rating=joined["rating"].astype("float64"))
-
-
-def agreement(known: pd.DataFrame) -> pd.DataFrame:
-    """Whether readers give more to what scores more: Spearman's rank correlation of `rated`, for quality and each dimension.
-
-    Columns `name`, `pairs`, `readers`, `rho` (-1..1), `low`, `high`; NaN with fewer than `LEAST_PAIRS` pairs. Words of one reader hang
-    together, so the interval leaves out one reader after the other (the jackknife of Fisher's z, ranks held: Efron & Stein, Annals of
-    Statistics 9, 1981); with fewer than `LEAST_READERS` it is that of `rank_correlation`, which takes every word by itself.
-    """
-    names = {"quality": "Quality"} | {f"{DIMENSION}{name}": words for name, words in DIMENSION_WORDS.items()}
-    reader = known["who"].where(known["who"] != "", "\0" + known["feedback"])
-    rows = []
-    for column, words in names.items():
-        pairs = pd.DataFrame({"rating": known["rating"], "score": known[column], "who": reader}).dropna()
-        found = rank_correlation(list(zip(pairs["rating"], pairs["score"], strict=True)))
-        if found is None or len(pairs) < LEAST_PAIRS:
-            rho = low = high = float("nan")
-        else:
-            rho = found.value
-            low, high = _by_reader(pairs, rho) or (found.low or np.nan, found.high or np.nan)
-        rows.append({"name": words, "pairs": len(pairs), "readers": pairs["who"].nunique(), "rho": rho, "low": low, "high": high})
-    return pd.DataFrame(rows)
-
-
-def ratings_by_quality(known: pd.DataFrame) -> pd.DataFrame:
-    """The mean rating by half points of quality: `quality` (the middle), `count`, `mean`, `low`, `high`."""
-    pairs = known.dropna(subset=["quality"])
-    middle = (pairs["quality"] // 0.5) * 0.5 + 0.25
-    found = pairs["rating"].groupby(middle, sort=True).agg(["count", "mean", "std"])
-    reach = [student_quantile(0.975, n - 1) * sd / sqrt(n) if n >= LEAST_SAMPLES else np.nan for n, sd in zip(found["count"], found["std"], strict=True)]
-    return found.assign(low=found["mean"] - reach, high=found["mean"] + reach).drop(columns="std").rename_axis("quality").reset_index()
+    return pd.DataFrame(
+        {name: pd.Series([row[name] for row in rows], dtype=kind) for name, kind in columns.items()}
+    )
 
 
 def daily_points(answers: pd.DataFrame, value: str = "quality") -> list[tuple[datetime, float]]:
@@ -339,7 +324,10 @@ def ahead(points: Sequence[tuple[datetime, float]], days: int = 7) -> pd.DataFra
     return pd.DataFrame(
         {
             "at": pd.Series([one.at for one in found], dtype=MOMENT),
-            **{name: pd.Series([getattr(one, name) for one in found], dtype="float64") for name in ("value", "low", "high")},
+            **{
+                name: pd.Series([getattr(one, name) for one in found], dtype="float64")
+                for name in ("value", "low", "high")
+            },
         }
     )
 
@@ -359,9 +347,26 @@ def backtest(points: Sequence[tuple[datetime, float]], days: int) -> pd.DataFram
         if found is None or actual is None:
             continue
         plain = sum(value for _, value in known) / end
-        rows.append({**found.model_dump(), "actual": actual, "inside": found.low <= actual <= found.high, "mean": plain})
-    columns = {"at": MOMENT, "actual": "float64", "value": "float64", "low": "float64", "high": "float64", "inside": "bool", "mean": "float64"}
-    return pd.DataFrame({name: pd.Series([row[name] for row in rows], dtype=kind) for name, kind in columns.items()})
+        rows.append(
+            {
+                **found.model_dump(),
+                "actual": actual,
+                "inside": found.low <= actual <= found.high,
+                "mean": plain,
+            }
+        )
+    columns = {
+        "at": MOMENT,
+        "actual": "float64",
+        "value": "float64",
+        "low": "float64",
+        "high": "float64",
+        "inside": "bool",
+        "mean": "float64",
+    }
+    return pd.DataFrame(
+        {name: pd.Series([row[name] for row in rows], dtype=kind) for name, kind in columns.items()}
+    )
 
 
 def past_errors(points: Sequence[tuple[datetime, float]], horizons: Sequence[int] = (1, 7)) -> pd.DataFrame:
@@ -419,7 +424,11 @@ def _groups(answers: pd.DataFrame, by: By) -> list[tuple[str, pd.DataFrame, str]
     if by == "dimension":
         return [(words, answers, f"{DIMENSION}{name}") for name, words in DIMENSION_WORDS.items()]
     if by == "tier":
-        return [(tier, answers[answers["tier"] == tier], "quality") for tier in TIERS if (answers["tier"] == tier).any()]
+        return [
+            (tier, answers[answers["tier"] == tier], "quality")
+            for tier in TIERS
+            if (answers["tier"] == tier).any()
+        ]
     if by == "genre":
         each = answers.assign(genre=[one or (NO_GENRE,) for one in answers["genres"]]).explode("genre")
         names = sorted(each["genre"].value_counts().sort_index().nlargest(MOST_GROUPS).index)
@@ -469,22 +478,3 @@ def _near(at: pd.Timestamp, step: pd.Timedelta, found: Sequence[Mark]) -> Mark |
         if best is not None:
             return best[1]
     return None
-
-
-def _by_reader(pairs: pd.DataFrame, rho: float) -> tuple[float, float] | None:
-    if pairs["who"].nunique() < LEAST_READERS or abs(rho) >= 1.0:
-        return None
-    one, other = pairs["rating"].rank().to_numpy(), pairs["score"].rank().to_numpy()
-    one, other = one - one.mean(), other - other.mean()
-    parts = pd.DataFrame({"n": 1.0, "x": one, "y": other, "xx": one**2, "yy": other**2, "xy": one * other})
-    sums = parts.groupby(pairs["who"].to_numpy()).sum()
-    left = {name: sums[name].sum() - sums[name].to_numpy() for name in sums.columns}
-    top = left["xy"] - left["x"] * left["y"] / left["n"]
-    below = (left["xx"] - left["x"] ** 2 / left["n"]) * (left["yy"] - left["y"] ** 2 / left["n"])
-    if (below <= 0).any():
-        return None
-    z = np.arctanh(np.clip(top / np.sqrt(below), -0.999999, 0.999999))
-    readers = len(z)
-    spread = sqrt((readers - 1) / readers * float(((z - z.mean()) ** 2).sum()))
-    reach = student_quantile(0.975, readers - 1) * spread
-    return tanh(atanh(rho) - reach), tanh(atanh(rho) + reach)

@@ -153,7 +153,7 @@ def front(view: pd.DataFrame) -> pd.Series:
 def choice_words(choice: Choice) -> str:
     """What was found of one trigger, in two sentences."""
     key, declared, best = choice.declared.key, setting_words(choice.declared), setting_words(choice.best)
-    saved = f"{choice.gain:.0f} a day (90 %: {choice.low:.0f} to {choice.high:.0f})"
+    saved = f"{_cost(choice.gain)} a day (90 %: {_cost(choice.low)} to {_cost(choice.high)})"
     others = (
         "no other can be told from it"
         if not choice.rivals
@@ -168,7 +168,7 @@ def choice_words(choice: Choice) -> str:
         else "That is not sure enough to change what is declared: no change is proposed."
     )
     return (
-        f"{at} {best} costs least in {choice.wins:.0%} of resamples, and {others}. Measured on days it was not chosen on, it saves "
+        f"{at} {best} costs least in {100 * choice.wins:.0f} % of resamples, and {others}. Measured on days it was not chosen on, it saves "
         f"{saved} against what is declared ({declared}). {verdict}"
     )
 
@@ -185,7 +185,7 @@ def choices_frame(choices: Sequence[Choice]) -> pd.DataFrame:
                 "saves a day": one.gain,
                 "from": one.low,
                 "to": one.high,
-                "cheapest in": f"{one.wins:.0%}",
+                "cheapest in": f"{100 * one.wins:.0f} %",
                 "rivals": one.rivals,
                 "proposed": "yes" if one.proposed else "no",
             }
@@ -203,7 +203,7 @@ def answer(choices: Sequence[Choice], costs: Costs) -> str:
         f"{choices[0].rate} episodes an hour: "
     )
     told = [
-        f"{one.declared.key} would do better as {setting_words(one.best)} than as {setting_words(one.declared)}, by {one.gain:.0f} a day"
+        f"{one.declared.key} would do better as {setting_words(one.best)} than as {setting_words(one.declared)}, by {_cost(one.gain)} a day"
         for one in changed
     ]
     if kept:
@@ -234,8 +234,8 @@ def caution(outcomes: pd.DataFrame, choices: Sequence[Choice], fired: pd.DataFra
                 else "cannot be told from what is declared"
             )
             told.append(
-                f"at {rate} an hour the proposal for {key} {side} ({(spent[0] - spent[1]).mean():+.0f} a day saved, "
-                f"90 %: {low[0]:+.0f} to {high[0]:+.0f})"
+                f"at {rate} an hour the proposal for {key} {side} ({_cost((spent[0] - spent[1]).mean())} a day saved, "
+                f"90 %: {_cost(low[0])} to {_cost(high[0])})"
             )
         if (key, then) in counted and (key, now) in counted:
             told.append(
@@ -288,6 +288,10 @@ def proposed_diff(flags_file_text: str, changes: Mapping[str, Trigger], name: st
             n=4,
         )
     )
+
+
+def _cost(cost: float) -> str:
+    return f"{round(cost, 1) + 0.0:.1f}"
 
 
 def _times(count: int) -> str:

@@ -106,7 +106,7 @@ def acceptance(tries: Sequence[Tries], thresholds: Iterable[float]) -> pd.DataFr
                 "gained": _rounded(mean),
                 "low": _rounded(mean - reach),
                 "high": _rounded(mean + reach),
-                "each": _rounded(sum(gains)) / falls if falls else float("nan"),
+                "each": _rounded(sum(gains) / falls) if falls else float("nan"),
                 "slower": 100 * (sum(seconds for _, seconds in known) / asked - 1) if asked else 0.0,
             }
         rows.append(row)
@@ -136,8 +136,8 @@ def acceptance_words(view: pd.DataFrame, least: float, *, of: str) -> str:
 
 
 def _rounded(points: float) -> float:
-    """Without the dust of adding, and never a negative nothing."""
-    return round(points, 6) + 0.0
+    """To thousandths, and never a negative nothing."""
+    return round(points, 3) + 0.0
 
 
 def _points(points: float) -> str:

@@ -362,7 +362,7 @@ def test_before_a_proposal_is_applied_other_rates_and_real_events_are_told() -> 
     choice = choose(at_both, ERRORS, rate=20, costs=COSTS)
     counts = fired(bad_hour(1), (), DECLARED, [ERRORS, choice.best])
     words = caution(at_both, [choice], counts, COSTS)
-    assert "at 100 an hour the proposal for error_rate_spike costs more (-60 a day saved" in words
+    assert "at 100 an hour the proposal for error_rate_spike costs more (-60.0 a day saved" in words
     assert "would have rolled back once as proposed, once as declared" in words
     left = choice._replace(proposed=False)
     assert caution(at_both, [left], counts, COSTS) == "There is nothing to apply."
@@ -484,7 +484,7 @@ def test_what_a_threshold_gains_is_by_the_studio_s_own_rule() -> None:
     assert view.loc[0.0, "gained"] == pytest.approx(-2.0 / 4)
     assert view.loc[6.0, "falls"] == 75.0
     assert view.loc[6.0, "gained"] == pytest.approx((0.0 + 2.5 + 0.0 - 2.0) / 4)
-    assert view.loc[6.0, "each"] == pytest.approx(0.5 / 3)
+    assert view.loc[6.0, "each"] == pytest.approx(0.5 / 3, abs=0.0005)
     assert view.loc[6.0, "slower"] == pytest.approx(100 * (4 + 5 + 4) / 40)
 
 

@@ -101,7 +101,9 @@ def test_from_the_first_visit_to_the_second_episode(page: Page, address: str, tm
     script.locator("[id='line-1-2']").click()
     expect(script.locator("[id='line-1-2'].marked")).to_be_visible()
     expect(page.get_by_role("combobox", name="Line")).to_have_value(re.compile(r"^1\.2 "))
-    page.get_by_label("Text", exact=True).fill("The stub of a page stands up in the log.")
+    text = page.get_by_label("Text", exact=True)
+    expect(text).to_have_count(1)
+    text.fill("The stub of a page stands up in the log.")
     page.get_by_role("button", name="Save the line").click()
     expect(script.locator("[id='line-1-2']")).to_have_text(
         re.compile("The stub of a page stands up in the log")
