@@ -15,7 +15,7 @@ from cinegen_core.story.source import decode
 from cinegen_core.telling import TIER_WORDS
 from cinegen_core.tiers.model import TierName
 from pages.generate_form import bible_form, usable
-from pages.generate_path import asked, go
+from pages.generate_path import asked, stay
 from pages.generate_room import the_room
 from pages.shared import literal
 
@@ -93,7 +93,7 @@ def _edit_first(me: Acting, bible: StoryBible, source: str = "") -> None:
         key = me.studio.new_id()
         the_room().keep_draft(me, key, draft_of(bible, source=source))
         st.session_state.pop("kind", None)
-        go(draft=key, form="all")
+        stay(draft=key, form="all")
 
 
 def _form(me: Acting) -> Chosen | None:
@@ -109,7 +109,7 @@ def _form(me: Acting) -> Chosen | None:
         "Only the essentials" if whole else "More: places, threads, the world, everybody else",
         key="form_extent", type="tertiary", icon=":material/unfold_less:" if whole else ":material/unfold_more:",
     ):  # fmt: skip
-        go(draft=key, form=None if whole else "all")
+        stay(draft=key, form=None if whole else "all")
     bible = usable(draft)
     if bible is None:
         return None

@@ -250,8 +250,8 @@ def _brushable(chart: Layered, brush: str, look: Look, words: str) -> None:
     if not chart.title.text.endswith("no data"):
         chart = chart.properties(height=_TALL)
     made = inked(chart, ink())
-    # A brush is drawn with marks that have a role and no name; the words and the table stand for them.
-    made.config.aria = False
+    # In SVG a brush has a role and no name, which stops screen readers; on a canvas the chart is one picture with its words.
+    made.usermeta = {"embedOptions": {"renderer": "canvas"}}
     st.altair_chart(made, width="stretch", key=key, on_select="rerun", selection_mode=brush, alt=words)
 
 

@@ -14,9 +14,7 @@ import io
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
-
-import pandas as pd
+from typing import TYPE_CHECKING, NamedTuple
 
 from cinegen_core.analysis.scoring import by_dimension, chance
 from cinegen_core.engines import Directive, Engine, EngineContext, active_engines, all_engines, realisation
@@ -31,6 +29,9 @@ from cinegen_core.writers.model.manuscript import as_manuscript
 from cinegen_core.writers.model.prompts.directive import directive_task
 from cinegen_core.writers.model.prompts.house import HOUSE
 from cinegen_core.writers.model.prompts.material import estimated_tokens, fenced, material
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 ALL, NONE, PLACEBO = "all", "none", "placebo"
 WITHOUT, ALONE = "-", "+"
@@ -353,6 +354,8 @@ def _read_head(path: Path) -> Head:
 
 def read_table(path: str | Path) -> Table:
     """A table as `cinegen ablate` wrote it. Raises `AblationError` for anything else."""
+    import pandas as pd  # takes as long to load as all the rest, and the command line needs none
+
     path = Path(path)
     head = _read_head(path)
     try:
@@ -381,6 +384,8 @@ def named_bible(name: str) -> tuple[str, StoryBible]:
 
 def as_frame(figures: Iterable[Figure]) -> pd.DataFrame:
     """Figures just measured, in the columns of a table's, rounded as a table's are."""
+    import pandas as pd
+
     frame = pd.DataFrame(list(figures), columns=list(Figure._fields))
     frame["value"] = [float(_written(m, v)) for m, v in zip(frame["measure"], frame["value"], strict=True)]
     return frame

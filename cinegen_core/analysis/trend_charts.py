@@ -268,8 +268,10 @@ def agreement_words(table: pd.DataFrame) -> str:
         if whole["high"] < 0
         else "cannot be told to follow the score"
     )
-    said = f"Readers {sure}: rank correlation {whole['rho']:+.2f} ({whole['low']:+.2f} to {whole['high']:+.2f}) over "
+    said = (
+        f"Readers {sure}: rank correlation {whole['rho']:+.2f} ({whole['low']:+.2f} to {whole['high']:+.2f}) over "
         f"{whole['pairs']:,.0f} ratings by {whole['readers']:,.0f} readers"
+    )
     if len(rest):
         most, least = rest["rho"].idxmax(), rest["rho"].idxmin()
         said += f"; most with {str(most).lower()} ({rest['rho'][most]:+.2f}), least with {str(least).lower()} ({rest['rho'][least]:+.2f})"
