@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import NamedTuple
 
 import streamlit as st
@@ -21,7 +20,7 @@ class _Entry(NamedTuple):
 
 
 PAGES = (
-    _Entry("pages/generate.py", "Generate", ":material/edit_note:", Action.WRITE, "writer"),
+    _Entry("pages/generate.py", "Generate", ":material/edit_note:", Action.READ, "writer"),
     _Entry("pages/compare.py", "Compare tiers", ":material/compare:", Action.COMPARE),
     _Entry("pages/explore.py", "Quality explorer", ":material/query_stats:", Action.EXPLORE, "analyst"),
     _Entry("pages/flags.py", "Flags and rollback", ":material/toggle_on:", Action.CHANGE_FLAGS),
@@ -32,8 +31,7 @@ PAGES = (
 def navigate() -> None:
     """Shows the visitor's pages; whoever may do nothing is told so by the first."""
     me = acting()
-    there = [entry for entry in PAGES if Path(entry.path).exists()]
-    mine = [entry for entry in there if me.may(entry.action)] or list(PAGES[:1])
+    mine = [entry for entry in PAGES if me.may(entry.action)] or list(PAGES[:1])
     first = _first(me, mine)
     pages = [
         st.Page(entry.path, title=entry.title, icon=entry.icon, default=entry is first) for entry in mine
