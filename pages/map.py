@@ -38,7 +38,7 @@ def navigate() -> None:
     ]
     # Streamlit's own list of pages would be that of all files in the folder until the first page is there.
     shown = st.navigation(pages, position="hidden")
-    with st.sidebar, st.container(gap=None):
+    with st.sidebar, st.container(gap="xxsmall"):
         for one in pages:
             st.page_link(one)
     who_is_there(me)

@@ -145,9 +145,9 @@ _FIGURES: Sequence[tuple[str, Callable[[Figures], float | None], int]] = (
 
 
 def _trend(answers: pd.DataFrame, period: Period) -> str:
-    step: trend_report.Step = "hour" if period == "daily" else "day"
+    step: trend_report.Step = "half hour" if period == "daily" else "day"
     view = trend_report.over_time(answers, step)
-    shape = "%H:%M" if step == "hour" else "%d %b"
+    shape = "%H:%M" if step == "half hour" else "%d %b"
     spots = [
         svg.Spot(f"{at:{shape}}", mean, low, high, level, bool(change))
         for at, mean, low, high, level, change in zip(

@@ -57,7 +57,7 @@ def line(id: str, spots: Sequence[Spot], *, title: str, unit: str, ahead: int = 
     parts = _frame(ticks, y)
     every = max(1, ceil(len(spots) / 9))
     parts += [
-        _text(x(place), HEIGHT - 14, spot.label, "middle")
+        _text(x(place), HEIGHT - 14, spot.label, "end" if x(place) > WIDTH - 40 and len(spots) > 1 else "middle")
         for place, spot in enumerate(spots)
         if place % every == 0
     ]

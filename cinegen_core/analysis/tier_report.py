@@ -308,7 +308,7 @@ def differences_chart(table: pd.DataFrame, title: str) -> alt.LayerChart:
     )
     points = base.mark_point(color=ACCENT, filled=True, size=70, opacity=1).encode(
         x="mean:Q",
-        shape=alt.Shape("pair:N", title=None, sort=order, legend=alt.Legend(orient="top")),
+        shape=alt.Shape("pair:N", title=None, sort=order, legend=alt.Legend(orient="top", columns=1)),
         tooltip=["words:N", "pair:N", alt.Tooltip("mean:Q", format="+.2f"), "requests:Q"],
     )
     nought = (
@@ -347,7 +347,7 @@ def series_chart(table: pd.DataFrame, title: str) -> alt.LayerChart:
         .encode(
             y=alt.Y("series:N", title=None),
             x=alt.X("mean:Q", title="points more by the higher tier, mean of the series' requests"),
-            shape=alt.Shape("pair:N", title=None, sort=order, legend=alt.Legend(orient="top")),
+            shape=alt.Shape("pair:N", title=None, sort=order, legend=alt.Legend(orient="top", columns=1)),
             tooltip=["series:N", "pair:N", alt.Tooltip("mean:Q", format="+.2f"), "requests:Q"],
         )
     )

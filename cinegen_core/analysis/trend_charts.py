@@ -116,7 +116,7 @@ def agreement_chart(table: pd.DataFrame, title: str) -> alt.LayerChart:
             x=alt.X(
                 "low:Q",
                 scale=scale,
-                title=["rank correlation of rating and score (in brackets: ratings)", "bar: interval, 95 %"],
+                title=["rank correlation (in brackets: ratings)", "bar: interval, 95 %"],
             ),
             x2="high:Q",
         ),
@@ -212,7 +212,7 @@ def jumps_words(found: pd.DataFrame, marks: Sequence[Mark], chance: float) -> st
         return f"No change of level was found. {len(marks)} happenings are known of."
     tied = found[found["tied"] != ""]
     parts = [
-        f"{len(found)} changes of level were found, {len(tied)} of them near something that happened (by luck alone {chance:.1%} would be)."
+        f"{len(found)} changes of level were found, {len(tied)} of them near something that happened (by luck alone {100 * chance:.1f} % of them would be)."
     ]
     for words in dict.fromkeys(tied["tied"]):
         of_it = tied[tied["tied"] == words].drop_duplicates("figure")
