@@ -8,6 +8,7 @@
 # make monitoring-report  what monitoring costs, at 10,000 to 1,000,000 events (ten minutes; writes benchmarks/MONITORING.md)
 # make validation      the tables of notebooks/scorer_validation.ipynb (two minutes; to be made anew with the scorer)
 # make ablation        the table of notebooks/engine_ablation.ipynb (ten minutes on a quiet machine)
+# make tuning          the table of notebooks/threshold_tuning.ipynb (three minutes)
 # make notebooks  runs the notebooks anew and saves them with what they give
 # make pool       draws the pool of simulated answers anew (seven minutes; writes cinegen_core/simulation/pool.jsonl.gz)
 # make profiles       measures the embedded writer on the scorer's scale, for cinegen_core/tiers/profiles.toml
@@ -18,7 +19,7 @@ BIN := $(VENV)/bin
 PORT ?= 8501
 
 .DEFAULT_GOAL := studio
-.PHONY: studio test check quality scorer-report tiers-report flags-report monitoring-report notebooks pool validation ablation profiles lint format types pytest clean
+.PHONY: studio test check quality scorer-report tiers-report flags-report monitoring-report notebooks pool validation ablation tuning profiles lint format types pytest clean
 
 studio: $(VENV)/installed
 	$(BIN)/cinegen studio --port $(PORT)
@@ -77,6 +78,10 @@ validation: $(VENV)/installed
 # The table of notebooks/engine_ablation.ipynb; to be made anew with the scorer, the writer or an engine.
 ablation: $(VENV)/installed
 	$(BIN)/cinegen ablate --seeds 7 --episodes 2 --out notebooks/data/ablation.csv --fresh
+
+# The table of notebooks/threshold_tuning.ipynb; to be made anew with the pool, the triggers or the simulation.
+tuning: $(VENV)/installed
+	$(BIN)/python -m cinegen_core.analysis.tuning_days --made $$(date -u +%F)
 
 # Runs the notebooks anew and saves what they give; look at the difference before you keep it.
 notebooks: $(VENV)/installed
