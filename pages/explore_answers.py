@@ -114,8 +114,8 @@ def answer(me: Acting, held: Held, tables: Tables, filters: Filters, id: str) ->
 
 def _about(row: Mapping[str, Any]) -> str:
     seen = [
-        f"Quality {known(row['quality'])}",
-        f"score {known(row['score'])}",
+        f"Quality {known(row['quality'])} on the guide's scale",
+        f"score {known(row['score'])} on the scorer's",
         f"written {TIER_WORDS.get(row['tier'], row['tier'])} by {row['writer']} in {span(row['seconds'])}",
         f"{row['delivered']} of {row['active']} engines delivered",
         f"{row['calls']} calls, {row['tokens']:,} tokens, ${row['cost']:.4f}"

@@ -67,6 +67,7 @@ def acting() -> Acting:
 
 def page(draw: Callable[[Acting], None], action: Action) -> None:
     """A page for those who may do `action`: what everybody must know, then the page itself."""
+    st.html(PAGE_STYLE)
     me = acting()
     if not me.may(action):
         st.error(literal(str(NotAllowedError(me.person, action))))
@@ -186,3 +187,11 @@ TABLE_STYLE = """<style>
   border-top: 1px solid color-mix(in srgb, currentColor 22%, transparent); overflow-wrap: break-word; min-width: 4.5rem; }
 .figures thead th { font-weight: 600; border-top: 0; white-space: nowrap; }
 </style>"""
+
+PAGE_STYLE = """<style>
+[data-testid="stCaptionContainer"] { color: inherit; opacity: 0.85; }
+[data-testid="stButtonGroup"] [role="radiogroup"] button[aria-checked="true"],
+[data-testid="stButtonGroup"] [role="radiogroup"] button[aria-checked="true"] * { color: inherit; font-weight: 600; }
+[data-testid="stSliderThumbValue"], [data-testid="stSliderThumbValue"] * { color: inherit; }
+</style>"""
+"""What can be read in both themes everywhere: captions, what is chosen of a few, and a slider's value."""

@@ -52,7 +52,7 @@ svg{width:100%;height:auto;display:block;margin:1rem 0}svg text{font:12px system
 .scroll{overflow-x:auto}table{border-collapse:collapse;font-size:.9rem;font-variant-numeric:tabular-nums}
 caption{text-align:left;font-weight:600;padding:.5rem 0}
 th,td{text-align:right;padding:.2rem .7rem .2rem 0;border-bottom:1px solid var(--line);vertical-align:top}
-th:first-child,td:first-child,td.words{text-align:left}.label{border:2px solid var(--mark);padding:.5rem 1rem;font-weight:600}
+th:first-child,td:first-child,th.words,td.words{text-align:left}.label{border:2px solid var(--mark);padding:.5rem 1rem;font-weight:600}
 @media print{:root{color-scheme:light;--mark:#a8521b;--line:#bbb}
 body{max-width:none;font-size:11pt}svg,tr{break-inside:avoid}h2,caption{break-after:avoid}.scroll{overflow:visible}}
 """
@@ -442,10 +442,16 @@ def _section(title: str, said: str, *parts: str) -> str:
 def _table(caption: str, heads: Sequence[str], rows: Sequence[Sequence[Any]], *, empty: str = NO_DATA) -> str:
     if not rows:
         return f"<p><strong>{escape(caption)}:</strong> {escape(empty)}</p>"
-    top = "".join(f'<th scope="col">{escape(head)}</th>' for head in heads)
+    worded = [any(_is_words(row[place]) for row in rows) for place in range(len(heads))]
+    kinds = [' class="words"' if place and words_in else "" for place, words_in in enumerate(worded)]
+    top = "".join(
+        f'<th scope="col"{kind}>{escape(head)}</th>' for head, kind in zip(heads, kinds, strict=True)
+    )
     body = "".join(
         f'<tr><th scope="row">{escape(str(row[0]))}</th>'
-        + "".join(f"<td{_kind(cell)}>{escape(str(cell))}</td>" for cell in row[1:])
+        + "".join(
+            f"<td{kind}>{escape(str(cell))}</td>" for cell, kind in zip(row[1:], kinds[1:], strict=True)
+        )
         + "</tr>"
         for row in rows
     )
@@ -455,13 +461,9 @@ def _table(caption: str, heads: Sequence[str], rows: Sequence[Sequence[Any]], *,
     )
 
 
-def _kind(cell: object) -> str:
+def _is_words(cell: object) -> bool:
     text = str(cell)
-    return (
-        ' class="words"'
-        if text and text != NO_DATA and not any(letter.isdigit() for letter in text[:4])
-        else ""
-    )
+    return bool(text) and text != NO_DATA and not any(letter.isdigit() for letter in text[:4])
 
 
 def _told(value: float | None, digits: int) -> str:

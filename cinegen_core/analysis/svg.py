@@ -57,7 +57,9 @@ def line(id: str, spots: Sequence[Spot], *, title: str, unit: str, ahead: int = 
     parts = _frame(ticks, y)
     every = max(1, ceil(len(spots) / 9))
     parts += [
-        _text(x(place), HEIGHT - 14, spot.label, "end" if x(place) > WIDTH - 40 and len(spots) > 1 else "middle")
+        _text(
+            x(place), HEIGHT - 14, spot.label, "end" if x(place) > WIDTH - 40 and len(spots) > 1 else "middle"
+        )
         for place, spot in enumerate(spots)
         if place % every == 0
     ]
@@ -72,9 +74,11 @@ def line(id: str, spots: Sequence[Spot], *, title: str, unit: str, ahead: int = 
         lower = [f"{x(place):.1f},{y(spot.low):.1f}" for place, spot in reversed(run)]
         parts.append(f'<polygon class="soft" points="{" ".join(upper + lower)}"/>')
     parts.append(_path([(x(place), y(spot.mean)) for place, spot in past if not isnan(spot.mean)], "mark"))
-    parts.append(
-        _path([(x(place), y(spot.level)) for place, spot in past if not isnan(spot.level)], "dashed")
-    )
+    parts += [
+        _path([(x(place), y(spot.level)) for place, spot in run], "dashed")
+        for run in _levels(past)
+        if len(run) > 1
+    ]
     parts += [
         f'<circle class="dot" cx="{x(place):.1f}" cy="{y(spot.mean):.1f}" r="2.5"/>'
         for place, spot in past
@@ -179,6 +183,17 @@ def _runs(spots: Sequence[tuple[int, Spot]]) -> list[list[tuple[int, Spot]]]:
         else:
             runs[-1].append((place, spot))
     return [run for run in runs if len(run) > 1]
+
+
+def _levels(spots: Sequence[tuple[int, Spot]]) -> list[list[tuple[int, Spot]]]:
+    """Stretches of one level, so that a change is a gap and no slope."""
+    runs: list[list[tuple[int, Spot]]] = [[]]
+    for place, spot in spots:
+        if isnan(spot.level) or (runs[-1] and runs[-1][-1][1].level != spot.level):
+            runs.append([])
+        if not isnan(spot.level):
+            runs[-1].append((place, spot))
+    return runs
 
 
 def _path(points: Sequence[tuple[float, float]], kind: str) -> str:

@@ -34,8 +34,9 @@ def groups_chart(view: pd.DataFrame, title: str, *, columns: int = 2) -> alt.Fac
         base.mark_line(color=ACCENT, strokeDash=[6, 4], interpolate="step-after").encode(
             y=alt.Y("level:Q", scale=scale)
         ),
-        base.mark_rule(color=ACCENT, strokeDash=[2, 4]).transform_filter("datum.change").encode(),
     ]
+    if view["change"].any():
+        layers.append(base.mark_rule(color=ACCENT, strokeDash=[2, 4]).transform_filter("datum.change"))
     order = list(dict.fromkeys(view["group"]))
     whole = alt.LayerChart(layer=layers, data=shown).properties(width=280, height=90)
     return whole.facet(facet=alt.Facet("group:N", title=None, sort=order), columns=columns).properties(
@@ -114,9 +115,7 @@ def agreement_chart(table: pd.DataFrame, title: str) -> alt.LayerChart:
     layers = [
         base.mark_rule(color=ACCENT).encode(
             x=alt.X(
-                "low:Q",
-                scale=scale,
-                title=["rank correlation (in brackets: ratings)", "bar: interval, 95 %"],
+                "low:Q", scale=scale, title=["rank correlation (in brackets: ratings)", "bar: interval, 95 %"]
             ),
             x2="high:Q",
         ),
@@ -212,7 +211,8 @@ def jumps_words(found: pd.DataFrame, marks: Sequence[Mark], chance: float) -> st
         return f"No change of level was found. {len(marks)} happenings are known of."
     tied = found[found["tied"] != ""]
     parts = [
-        f"{len(found)} changes of level were found, {len(tied)} of them near something that happened (by luck alone {100 * chance:.1f} % of them would be)."
+        f"{len(found)} changes of level were found, {len(tied)} of them near something that happened "
+        f"(by luck alone {100 * chance:.1f} % of them would be)."
     ]
     for words in dict.fromkeys(tied["tied"]):
         of_it = tied[tied["tied"] == words].drop_duplicates("figure")
