@@ -96,7 +96,7 @@ def _form(filters: Filters, names: Names) -> None:
             for dimension, label in DIMENSION_WORDS.items():
                 _span(dimension, label)
         st.checkbox(
-            "Leave out what is in no figure, such as answers from the cache and those of emergencies",
+            "Leave out what is in no figure, such as answers from the cache, those of emergencies and those of comparisons",
             key=_key("counted"),
         )
         applied = st.form_submit_button("Apply filters", type="primary")

@@ -235,7 +235,9 @@ def _answers(records: Sequence[_Record]) -> pd.DataFrame:
         name: [record[name] for record in records] for name in ANSWER_TYPES if name in _PLAIN
     }
     columns["genres"] = [tuple(record["genres"]) for record in records]
-    columns["counts"] = [not record["kept"] and not record["emergency"] for record in records]
+    columns["counts"] = [
+        not (record["kept"] or record["emergency"] or record.get("trial")) for record in records
+    ]
     columns["calls"] = [sum(one.get("calls", 0) for one in record["attempts"]) for record in records]
     columns["tokens"] = [sum(one.get("tokens", 0) for one in record["attempts"]) for record in records]
     columns["cost"] = [sum(one.get("cost", 0.0) for one in record["attempts"]) for record in records]

@@ -191,19 +191,20 @@ def by_engine(answers: pd.DataFrame, engines: pd.DataFrame, value: str = "qualit
     makes it fail may make the episode worse by itself, so that a difference is no proof of a cause.
     """
     runs = engines[engines["id"].isin(answers["id"])]
-    values = runs["id"].map(answers.set_index("id")[value])
+    runs = runs.assign(value=runs["id"].map(answers.set_index("id")[value]))
+    most = runs["engine"].value_counts().index[:MOST_GROUPS]
     rows = []
-    for name in runs["engine"].value_counts().index[:MOST_GROUPS]:
-        of_it = runs["engine"] == name
-        delivered = runs["delivered"] & of_it
-        on, off = values[delivered].dropna(), values[of_it & ~delivered].dropna()
+    for name, its in runs[runs["engine"].isin(most)].groupby("engine", observed=True):
+        delivered = its["delivered"].to_numpy()
+        values = its["value"]
+        on, off = values[delivered].dropna(), values[~delivered].dropna()
         rows.append(
             {
-                "name": name,
-                "active": int(of_it.sum()),
+                "name": str(name),
+                "active": len(its),
                 "delivered": int(delivered.sum()),
-                "success": 100.0 * delivered.sum() / of_it.sum(),
-                "realised": runs.loc[of_it, "realised"].mean(),
+                "success": 100.0 * delivered.sum() / len(its),
+                "realised": its["realised"].mean(),
                 "mean_delivered": on.mean(),
                 "mean_not": off.mean(),
                 **_difference(on, off),

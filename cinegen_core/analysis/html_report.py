@@ -237,7 +237,7 @@ def _happened(known: Sequence[Event], told: Sequence[Change], answers: pd.DataFr
     listed = trend_report.marks_frame(marks)
     found = trend_report.jumps(answers, marks)
     chance = trend_report.chance_of_a_tie(answers, marks)
-    said = words.jumps_words(found, marks, chance) if len(answers) else "Changes of level: no data."
+    said = words.jumps_words(found, marks, chance)
     levels = [
         [
             row["figure"],

@@ -315,7 +315,7 @@ def differences_chart(table: pd.DataFrame, title: str) -> alt.LayerChart:
         alt.Chart(pd.DataFrame({"at": [0.0]})).mark_rule(strokeDash=[2, 4], color=ACCENT).encode(x="at:Q")
     )
     return alt.LayerChart(layer=[bars, points, nought]).properties(
-        title=alt.TitleParams(title, anchor="start"), width=440, height=alt.Step(12)
+        title=_headed(title, shown), width=440, height=alt.Step(12)
     )
 
 
@@ -333,9 +333,7 @@ def requests_chart(tries: pd.DataFrame, one: TierName, other: TierName, title: s
     )
     ends = pd.DataFrame({"one": [0, 10], "other": [0, 10]})
     same = alt.Chart(ends).mark_line(strokeDash=[4, 4], color=ACCENT).encode(x="other:Q", y="one:Q")
-    return alt.LayerChart(layer=[points, same]).properties(
-        title=alt.TitleParams(title, anchor="start"), width=360, height=360
-    )
+    return alt.LayerChart(layer=[points, same]).properties(title=_headed(title, wide), width=360, height=360)
 
 
 def series_chart(table: pd.DataFrame, title: str) -> alt.LayerChart:
@@ -355,8 +353,12 @@ def series_chart(table: pd.DataFrame, title: str) -> alt.LayerChart:
         alt.Chart(pd.DataFrame({"at": [0.0]})).mark_rule(strokeDash=[2, 4], color=ACCENT).encode(x="at:Q")
     )
     return alt.LayerChart(layer=[points, nought]).properties(
-        title=alt.TitleParams(title, anchor="start"), width=440, height=alt.Step(22)
+        title=_headed(title, table), width=440, height=alt.Step(22)
     )
+
+
+def _headed(title: str, rows: pd.DataFrame) -> alt.TitleParams:
+    return alt.TitleParams(title if len(rows) else f"{title}: no data", anchor="start")
 
 
 def _tries(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:

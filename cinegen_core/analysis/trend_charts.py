@@ -21,7 +21,7 @@ def groups_chart(view: pd.DataFrame, title: str, *, columns: int = 2) -> alt.Fac
     if view.empty:
         return _nothing(title)
     scale = alt.Scale(zero=False, nice=True)
-    shown = view.drop(columns="until")
+    shown = view.drop(columns="until").round(dict.fromkeys(("mean", "low", "high", "level"), 4))
     base = alt.Chart(shown).encode(
         x=alt.X("at:T", title="when (UTC)", scale=alt.Scale(type="utc"), axis=alt.Axis(format="%d %b"))
     )
@@ -206,7 +206,9 @@ def directions_words(table: pd.DataFrame) -> str:
 
 
 def jumps_words(found: pd.DataFrame, marks: Sequence[Mark], chance: float) -> str:
-    """Which changes of level were found and what they are tied to, and what happened without any."""
+    """Which changes of level were found and what they are tied to, and what happened without any; `chance` is that of `chance_of_a_tie`."""
+    if np.isnan(chance):
+        return "Changes of level: no data."
     if found.empty:
         return f"No change of level was found. {len(marks)} happenings are known of."
     tied = found[found["tied"] != ""]

@@ -8,7 +8,7 @@ rows. Means come with an interval of 95 %, NaN below `LEAST_SAMPLES` values. Cha
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from math import sqrt
 from typing import Any, Literal
 
@@ -312,10 +312,23 @@ def around(answers: pd.DataFrame, found: Sequence[Mark]) -> pd.DataFrame:
     )
 
 
-def daily_points(answers: pd.DataFrame, value: str = "quality") -> list[tuple[datetime, float]]:
-    """Daily means as what `forecast` takes, without the first and the last day, which may be parts of days."""
-    daily = over_time(answers, "day", value).iloc[1:-1]
+def whole_days(answers: pd.DataFrame, over: datetime, value: str = "quality") -> pd.DataFrame:
+    """`over_time` by day without the first, which may be a part of one, and without those that were not over at `over` (with its zone)."""
+    daily = over_time(answers, "day", value).iloc[1:]
+    return daily[daily["until"] <= pd.Timestamp(over)]
+
+
+def daily_points(
+    answers: pd.DataFrame, over: datetime, value: str = "quality"
+) -> list[tuple[datetime, float]]:
+    """The means of `whole_days` as what `forecast` takes."""
+    daily = whole_days(answers, over, value)
     return list(zip(daily["at"].dt.to_pydatetime(), daily["mean"].tolist(), strict=True))
+
+
+def last_moment(events: Iterable[Event]) -> datetime:
+    """Of the latest event, until when days are known; the beginning of all time where there is none."""
+    return max((event.at for event in events), default=datetime(1970, 1, 1, tzinfo=UTC))
 
 
 def ahead(points: Sequence[tuple[datetime, float]], days: int = 7) -> pd.DataFrame:

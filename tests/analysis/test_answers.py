@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pandas as pd
@@ -21,7 +21,7 @@ from cinegen_core.analysis.answers import (
     engines_frame,
     ratings_frame,
 )
-from cinegen_core.monitor.events import Event, HeartbeatEvent, Series
+from cinegen_core.monitor.events import Event, GenerationEvent, HeartbeatEvent, Series
 from cinegen_core.monitor.metrics import figures
 from cinegen_core.store.events import SqlEvents
 from cinegen_core.store.sql import Database, sqlite_url
@@ -282,3 +282,23 @@ def test_many_who_ask_at_once_see_the_same_book(log: SqlEvents) -> None:
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(lambda _: len(book.tables().answers), range(16)))
     assert found == [120] * 16
+
+
+def test_what_counts_here_is_what_counts_in_figures() -> None:
+    """Answers from the cache, in an emergency, and for comparisons are on record and in no figure."""
+    base = {
+        "at": datetime(2026, 1, 5, tzinfo=UTC), "tier": "comprehensive", "first": "comprehensive", "writer": "m",
+        "profile": "model", "seconds": 2.0, "score": 8.0, "quality": 8.0,
+    }  # fmt: skip
+    events = [
+        GenerationEvent.model_validate({**base, "id": name, **changes})
+        for name, changes in (
+            ("a", {}),
+            ("b", {"kept": True}),
+            ("c", {"emergency": True}),
+            ("d", {"trial": True}),
+        )
+    ]
+    frame = answers_frame(events)
+    assert dict(zip(frame["id"], frame["counts"], strict=True)) == {one.id: one.counts for one in events}
+    assert list(frame["counts"]) == [True, False, False, False]

@@ -284,6 +284,7 @@ def test_without_data_every_table_is_empty_and_every_sentence_says_so() -> None:
         trend_charts.directions_words(trends.directions(nothing)),
         trend_charts.forecast_words(ahead, errors),
         trend_charts.spread_words(trends.spread_over_time(nothing)),
+        trend_charts.jumps_words(trends.jumps(nothing, ()), (), trends.chance_of_a_tie(nothing, ())),
     ):
         assert "no data" in words
 

@@ -150,3 +150,80 @@ def test_everybody_can_read_and_work_an_empty_page(page: Page, empty: str, place
 @pytest.mark.parametrize("place", FULL, ids=str)
 def test_everybody_can_read_and_work_a_full_page(page: Page, full: str, seeded: Seeded, place: Place) -> None:
     looked_at(page, full, place, seeded)
+
+
+_FOCUSED = """() => {
+  const e = document.activeElement;
+  const of = [...(e.labels ?? []), ...(e.getAttribute('aria-labelledby') ?? '').split(' ').map(id => document.getElementById(id))];
+  return (e.getAttribute('aria-label') || of.map(one => one?.innerText ?? '').join(' ').trim() || e.innerText || e.tagName).trim();
+}"""
+MOST_TABS = 70
+
+
+def tabbed_to(page: Page, name: str) -> list[str]:
+    """Presses Tab until the control whose name ends so has the focus; the names of all that had it on the way."""
+    passed: list[str] = []
+    while len(passed) < MOST_TABS:
+        page.keyboard.press("Tab")
+        passed.append(" ".join(page.evaluate(_FOCUSED).split())[-200:])
+        if passed[-1].endswith(name):
+            return passed
+    raise AssertionError(f"{MOST_TABS} Tabs do not lead to {name!r}, but to {passed}")
+
+
+def in_order(passed: list[str], names: list[str]) -> bool:
+    """Whether these names are among those passed, in this order."""
+    left = iter(passed)
+    return all(any(one.endswith(name) for one in left) for name in names)
+
+
+def by_keyboard(page: Page, address: str, title: str, *names: str) -> None:
+    """Goes to a page and by Tab alone to the last of these controls, past the others in their order, and past all pages first."""
+    visit(page, address, title)
+    passed = tabbed_to(page, names[-1])
+    assert in_order(passed, ["Skip to main content", *PAGES, *names]), passed
+
+
+class TestByKeyboardAlone:
+    def test_the_first_tab_leads_past_the_navigation(self, page: Page, full: str) -> None:
+        visit(page, full, "Health")
+        page.keyboard.press("Tab")
+        page.keyboard.press("Enter")
+        passed = tabbed_to(page, "Acknowledge engines_critical")
+        assert not any(one.endswith("Generate") for one in passed), passed
+
+    def test_an_episode_is_written(self, page: Page, full: str) -> None:
+        by_keyboard(page, full, "Generate", "Edit it first", "How it should be written", "Write episode 1")
+        page.keyboard.press("Enter")
+        page.get_by_role("heading", name=re.compile("^Episode 1: ")).wait_for()
+        passed = tabbed_to(page, "Plain text")
+        assert in_order(passed, ["Marks in the margin", "How episode 2 should be written", "Fountain"]), passed
+
+    def test_ways_are_compared(self, page: Page, full: str) -> None:
+        by_keyboard(page, full, "Compare tiers", "What the votes say", "A sample", "Seed", "Minutes", "Write it in 3 ways")  # fmt: skip
+        page.keyboard.press("Enter")
+        page.get_by_role("button", name="Read blind").wait_for()
+        tabbed_to(page, "Read blind")
+        page.keyboard.press("Enter")
+        page.get_by_role("heading", name="Pair 1 of 3").wait_for()
+
+    def test_figures_are_taken_away(self, page: Page, full: str) -> None:
+        by_keyboard(page, full, "Quality explorer", "Measure", "Distribution as a table", "What", "Download")
+        with page.expect_download() as started:
+            page.keyboard.press("Enter")
+        assert started.value.suggested_filename.endswith(".csv")
+
+    def test_a_flag_is_changed_and_the_dialog_left(self, page: Page, full: str) -> None:
+        by_keyboard(page, full, "Flags and rollback", "Roll back a flag", "Enter emergency mode", "Flag to look at", "Change")  # fmt: skip
+        page.keyboard.press("Enter")
+        dialog = page.get_by_role("dialog")
+        dialog.get_by_label("Why").wait_for()
+        passed = tabbed_to(page, "Leave it as it is")
+        assert in_order(passed, ["Why", "Change it", "Leave it as it is"]), passed
+        page.keyboard.press("Escape")
+        dialog.wait_for(state="detached")
+
+    def test_an_alert_is_acknowledged(self, page: Page, full: str) -> None:
+        by_keyboard(page, full, "Health", "Acknowledge engines_critical")
+        page.keyboard.press("Enter")
+        page.get_by_text("engines_critical: seen by Ada.").wait_for()
