@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from cinegen_core.story import StoryBible
 from cinegen_core.story.load import load_bible, load_sample, sample_names
@@ -12,6 +13,10 @@ from cinegen_core.writers.embedded import EmbeddedWriter
 from tests.postgres import database_url, postgres
 
 __all__ = ["database_url", "postgres"]
+
+# How long an example takes says something about the machine, not about the studio.
+settings.register_profile("studio", deadline=None)
+settings.load_profile("studio")
 
 ANYBODYS_MODEL = ("OPENAI_API_KEY", "OPENAI_BASE_URL", "CINEGEN_MODEL", "CINEGEN_PROVIDERS")
 

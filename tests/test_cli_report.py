@@ -16,9 +16,10 @@ from typer.testing import CliRunner
 from cinegen_core.analysis.html_report import report_html
 from cinegen_core.cli_report import add_report
 from cinegen_core.flags.model import Change
-from cinegen_core.monitor.events import GenerationEvent
+from cinegen_core.monitor.events import AlertEvent, Event, GenerationEvent
 from cinegen_core.settings import Settings
 from cinegen_core.store.events import SqlEvents
+from cinegen_core.store.sql import SqlJournal
 from cinegen_core.studio import open_database
 from tests.analysis.answering import NOW, a_word, an_answer, many_answers
 
@@ -144,12 +145,18 @@ def test_every_chart_has_a_title_and_a_description_of_its_own(operator: Operator
 
 
 def test_equal_events_and_end_give_an_equal_page_and_another_end_another(operator: Operator) -> None:
-    operator.recorded(*a_month())
+    steps = [
+        AlertEvent(
+            id=state, at=END - timedelta(hours=hours), alert="a", rule=rule, severity="critical", state=state, cause="no one knows", incident="i"
+        )
+        for hours, rule, state in ((9, "quality_critical", "pending"), (8, "time_critical", "firing"), (5, "quality_critical", "resolved"))
+    ]  # fmt: skip
+    events: list[Event] = [*a_month(asked="the same"), *steps]
+    operator.recorded(*events)
     first = operator.page("weekly", "--until", "2026-01-05")
     assert operator.page("weekly", "--until", "2026-01-05") == first
     assert operator.page("weekly") == first  # the clock says twenty past
     assert operator.page("weekly", "--until", "2026-01-04") != first
-    events = a_month()
     assert report_html(reversed(events), period="weekly", until=END) == first
 
 
@@ -201,19 +208,33 @@ def test_figures_are_those_of_the_time_and_leave_out_what_does_not_count(operato
     )
     page = operator.page("daily")
     assert "10 answers, mean quality 9.00; the day before 4, 5.00." in page
+    assert '<th scope="row">comprehensive</th><td>10</td><td>9.00</td>' in page
     assert re.search(r"Satisfaction, 1 to 10</th><td>9\.00</td><td>no data</td>", page)
 
 
-def test_a_change_of_flags_is_listed_with_who_and_why(operator: Operator) -> None:
-    changed = Change(
-        version=1, at=END - timedelta(days=2), who="Ada", why="it was slow", kind="set", subject="flag:genre_engines",
-        before={"enabled": True}, after={"enabled": False},
-    )  # fmt: skip
-    page = report_html(a_month(), period="weekly", until=END, changes=[changed])
-    assert "genre_engines was switched off by Ada: it was slow" in page
-    assert "genre_engines was switched off" not in report_html(
-        a_month(), period="daily", until=END, changes=[changed]
+def test_a_forecast_is_of_days_that_are_to_come(operator: Operator) -> None:
+    operator.recorded(*a_month())
+    page = operator.page("weekly")
+    days = re.findall(
+        r'<th scope="row">([0-9-]+)</th>', page.partition("<caption>Days to come")[2].partition("</table>")[0]
     )
+    assert days == [f"{END + timedelta(days=number):%Y-%m-%d}" for number in range(7)]
+
+
+def test_a_change_of_flags_is_listed_with_who_and_why_in_the_time_that_it_was_made(
+    operator: Operator,
+) -> None:
+    operator.recorded(*a_month())
+    with open_database(operator.settings) as database:
+        SqlJournal(database).append(
+            Change(
+                version=1, at=END - timedelta(days=2), who="Ada", why="it was slow", kind="set", subject="flag:genre_engines",
+                before={"enabled": True}, after={"enabled": False},
+            )
+        )  # fmt: skip
+    assert "genre_engines was switched off by Ada: it was slow" in operator.page("weekly")
+    assert "genre_engines was switched off" not in operator.page("daily")
+    assert "genre_engines was switched off" not in operator.page("weekly", "--series", "simulated")
 
 
 def test_a_file_that_cannot_be_written_is_said_with_what_to_do(operator: Operator) -> None:

@@ -87,7 +87,7 @@ def report_html(
         _spread(answers),
         _happened(known, told, answers, since),
         _readers(known, history, since),
-        _outlook(history),
+        _outlook(history, until),
         _tiers(now, series),
     ]
     title = f"{period.capitalize()} report: {since:%Y-%m-%d %H:%M} to {until:%Y-%m-%d %H:%M} UTC"
@@ -306,11 +306,11 @@ def _readers(known: Sequence[Event], history: pd.DataFrame, since: datetime) -> 
     )
 
 
-def _outlook(history: pd.DataFrame) -> str:
-    points = trend_report.daily_points(history)
+def _outlook(history: pd.DataFrame, until: datetime) -> str:
+    points = trend_report.daily_points(history, until)
     ahead, errors = trend_report.ahead(points), trend_report.past_errors(points)
     directions = trend_report.directions(history)
-    daily = trend_report.over_time(history, "day").iloc[1:-1] if len(points) else history.head(0)
+    daily = trend_report.whole_days(history, until)
     spots = [svg.Spot(f"{at:%d %b}", value) for at, value in points]
     spots += [
         svg.Spot(f"{row['at']:%d %b}", row["value"], row["low"], row["high"]) for _, row in ahead.iterrows()
@@ -322,14 +322,10 @@ def _outlook(history: pd.DataFrame) -> str:
         unit="mean quality, 0 to 10",
         ahead=len(ahead),
     )
-    days = (
-        [
-            [f"{at:%Y-%m-%d}", f"{count:,d}", _told(mean, 2)]
-            for at, count, mean in daily[["at", "count", "mean"]].itertuples(index=False)
-        ]
-        if len(daily)
-        else []
-    )
+    days = [
+        [f"{at:%Y-%m-%d}", f"{count:,d}", _told(mean, 2)]
+        for at, count, mean in zip(daily["at"], daily["count"], daily["mean"], strict=True)
+    ]
     coming = [
         [f"{row['at']:%Y-%m-%d}", *(_told(row[key], 2) for key in ("value", "low", "high"))]
         for _, row in ahead.iterrows()

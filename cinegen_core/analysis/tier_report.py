@@ -38,6 +38,7 @@ SHORT: Mapping[TierName, str] = {
     "basic_fallback": "basic",
 }
 PAIRS: tuple[tuple[TierName, TierName], ...] = tuple(combinations(TIERS, 2))
+TEMPLATE: TierName = "basic_fallback"
 LEAST_UNITS = 8
 """Units (see `pool_tries`) that a pair of tiers needs for an interval."""
 
@@ -72,7 +73,8 @@ def pool_tries(pool: Pool) -> pd.DataFrame:
 
 
 def event_tries(events: Iterable[Event]) -> pd.DataFrame:
-    """As `pool_tries`, of a studio's answers; several tries of a tier at one request are averaged. `unit` is the request.
+    """As `pool_tries`, of a studio's answers; several tries of a tier and writer at one request are averaged. `unit`
+    is the request.
 
     Kept answers and those of an emergency are left out. Dimensions are known where the first attempt was the answer, NaN else.
     """
@@ -114,12 +116,12 @@ def event_tries(events: Iterable[Event]) -> pd.DataFrame:
     if found.empty:
         return found
     numbers = [name for name, kind in _TYPES.items() if kind == "float64"]
-    groups = found.groupby(["series", "unit", "asked", "tier"], sort=True)
-    return groups[numbers].mean().join(groups["writer"].first()).reset_index()[list(_TYPES)]
+    groups = found.groupby(["series", "unit", "asked", "tier", "writer"], sort=True)
+    return groups[numbers].mean().reset_index()[list(_TYPES)]
 
 
 def paired(tries: pd.DataFrame) -> pd.DataFrame:
-    """Each pair of tiers in each measure: the higher tier's score less the lower one's, on the same requests.
+    """Each pair of tiers in each measure: the higher tier's score less the lower one's, on the same requests and by the same writer.
 
     Columns `higher`, `lower`, `measure`, `words`, `requests`, `units`, `mean`, `low`, `high`, `spread` (standard deviation of the units'
     differences) and `size` (mean over spread); `better`, `same`, `worse` (requests) with `p`, the sign test's over units, allowed for all
@@ -368,15 +370,16 @@ def _tries(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
 
 
 def _beside(tries: pd.DataFrame, one: str, other: str, measure: str) -> pd.DataFrame:
-    """`series`, `unit`, `asked`, and both tiers' values where both have one."""
-    key = ["series", "unit", "asked"]
+    """`series`, `unit`, `asked`, and both tiers' values where both have one, by the same writer; the template has a writer of its own."""
+    key = ["series", "unit", "asked", *(["writer"] if other != TEMPLATE else [])]
     sides = [
-        tries.loc[(tries["tier"] == tier) & tries[measure].notna(), [*key, measure]].rename(
-            columns={measure: name}
-        )
+        tries[(tries["tier"] == tier) & tries[measure].notna()]
+        .groupby(key, sort=True)[measure]
+        .mean()
+        .rename(name)
         for tier, name in ((one, "one"), (other, "other"))
     ]
-    return sides[0].merge(sides[1], on=key)
+    return pd.concat(sides, axis="columns", join="inner").reset_index()
 
 
 def _differences(tries: pd.DataFrame, one: str, other: str, measure: str) -> pd.DataFrame:
@@ -422,7 +425,7 @@ def _interval(units: Any, looks: int) -> tuple[float, float, float]:
 def _pair_words(table: pd.DataFrame, took: pd.DataFrame, one: TierName, other: TierName) -> str:
     of_pair = table[(table["higher"] == one) & (table["lower"] == other)].set_index("measure")
     whole = of_pair.loc[OVERALL]
-    names = f"{SHORT[one]} against {SHORT[other]}"
+    names = f"{SHORT[one].capitalize()} against {SHORT[other]}"
     if whole["verdict"] == "no data":
         return f"{names}: no data (both tried {whole['requests']} of the same requests; {LEAST_UNITS} are needed)."
     where = {
@@ -438,8 +441,8 @@ def _pair_words(table: pd.DataFrame, took: pd.DataFrame, one: TierName, other: T
     }[whole["verdict"]]
     time = took[(took["higher"] == one) & (took["lower"] == other)].iloc[0]
     parts = [
-        f"{names}: the first {said} overall, by {whole['mean']:+.2f} points ({whole['low']:+.2f} to {whole['high']:+.2f}), on "
-        f"{whole['better']} of {whole['requests']} requests, in {whole['series_up']} of {whole['series']} series"
+        f"{names}: the first {said} overall ({whole['mean']:+.2f} points, {whole['low']:+.2f} to {whole['high']:+.2f}; higher on "
+        f"{whole['better']} of {whole['requests']} requests, in {whole['series_up']} of {whole['series']} series)"
     ]
     words = {
         "higher": "higher in",

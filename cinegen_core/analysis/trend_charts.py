@@ -210,7 +210,7 @@ def jumps_words(found: pd.DataFrame, marks: Sequence[Mark], chance: float) -> st
     if np.isnan(chance):
         return "Changes of level: no data."
     if found.empty:
-        return f"No change of level was found. {len(marks)} happenings are known of."
+        return f"No change of level was found. Happenings that are known of: {len(marks)}."
     tied = found[found["tied"] != ""]
     parts = [
         f"{len(found)} changes of level were found, {len(tied)} of them near something that happened "

@@ -125,6 +125,19 @@ def test_the_same_request_tried_twice_counts_once() -> None:
     assert (found["requests"], found["mean"], found["verdict"]) == (1, 1.0, "no data")
 
 
+def test_one_writer_is_not_held_against_another() -> None:
+    events = [
+        a_try("r", "comprehensive", 9.0),
+        a_try("r", "enhanced_baseline", 5.0),
+        a_try("r", "basic_fallback", 3.0),
+    ]
+    fact = events[1].attempts[0].model_copy(update={"writer": "a small model"})
+    events[1] = events[1].model_copy(update={"attempts": (fact,)})
+    table = tiers.paired(tiers.event_tries(events))
+    assert overall(table, "comprehensive", "enhanced_baseline")["requests"] == 0
+    assert overall(table, "comprehensive", "basic_fallback")["requests"] == 1
+
+
 def test_time_is_a_ratio_on_the_same_requests() -> None:
     events = [
         a_try(f"r{number}", tier, 8.0, attempts=[{"tier": tier, "writer": "m", "outcome": "accepted", "score": 8.0, "seconds": seconds * (1 + number)}])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 import schemathesis
@@ -109,7 +110,8 @@ def test_whatever_is_asked_the_answer_is_as_described(
             name = {"key": "genre_engines", "id": job}
             case.path_parameters.update({part: name[part] for part in case.path_parameters})
             if isinstance(case.body, dict) and "storyBible" in case.body:
-                case.body["storyBible"] = BIBLE
+                # What else chance puts into it, a state of another season say, is refused for good reasons.
+                case.body = {"storyBible": BIBLE, "wait": case.body.get("wait", True) is not False}
         seen.add(case.call_and_validate(headers=AUTHORISED, checks=CHECKS).status_code)
 
     seen: set[int] = set()
@@ -129,6 +131,10 @@ def test_whatever_is_sent_without_the_token_nothing_is_changed(
         case.headers.pop("Authorization", None)
         for headers in NO_TOKENS:
             answer = case.call(headers=headers)
+            if answer.status_code == 404 and any(
+                not unquote(part).strip() for part in case.path_parameters.values()
+            ):
+                continue  # a name of nothing but white space: there is no such address
             assert answer.status_code in (401, 403)
             case.validate_response(answer, checks=CHECKS[:-2])
 

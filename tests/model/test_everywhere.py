@@ -104,11 +104,12 @@ def test_the_page_says_who_will_write_and_who_has_written(studio: Studio, server
     page = AppTest.from_file(PAGE, default_timeout=20)
     page.run()
     assert any("the model house\\-model" in caption.value for caption in page.caption)
-    page.radio(key="kind").set_value("My own").run()
+    page.radio(key="kind").set_value("A file or text").run()
     page.text_area(key="bible_text").set_value(Path(BIBLE).read_text(encoding="utf-8")).run()
     page.button(key="write").click().run()
     job = page.query_params["job"]
     studio.wait(job if isinstance(job, str) else job[0], 20)
+    page.query_params["beside"] = "origin"
     page.run()
     assert not page.exception
     assert any("house\\-model" in text.value for text in page.markdown)

@@ -27,8 +27,14 @@ THEMES: tuple[Theme, ...] = ("light", "dark")
 
 _SETTLED = """() => {
   const app = document.querySelector('.stApp');
-  return app !== null && app.dataset.testScriptState === 'notRunning' && document.querySelector('[data-stale="true"]') === null;
+  const done = app !== null && app.dataset.testScriptState === 'notRunning'
+    && document.querySelector('[data-stale="true"], [data-testid="stSkeleton"]') === null;
+  const size = done ? document.body.innerHTML.length : -1;
+  const seen = window.settledSeen ?? {size: -1, times: 0};
+  window.settledSeen = {size, times: done && size === seen.size ? seen.times + 1 : 0};
+  return window.settledSeen.times >= 2;
 }"""
+"""Drawing goes on for a moment after the script has ended: until nothing has changed at three looks in a row."""
 
 
 def free_port() -> int:
@@ -111,13 +117,14 @@ class Heard:
         return [
             url
             for url in self.asked
-            if urlsplit(url).scheme in ("http", "https", "ws", "wss") and urlsplit(url).hostname != "127.0.0.1"
+            if urlsplit(url).scheme in ("http", "https", "ws", "wss")
+            and urlsplit(url).hostname != "127.0.0.1"
         ]
 
 
 def settled(page: Page) -> Page:
     """Waits until the page's script has come to its end and nothing of an earlier run is left."""
-    page.wait_for_function(_SETTLED)
+    page.wait_for_function(_SETTLED, polling=60)
     return page
 
 

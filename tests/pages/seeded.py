@@ -17,9 +17,9 @@ from cinegen_core.access import single_user
 from cinegen_core.acting import Acting
 from cinegen_core.comparing import Comparison, ballot, vote_event, ways_from
 from cinegen_core.flags.declared import load_declared
-from cinegen_core.monitor.events import AlertEvent, Event, VoteEvent
+from cinegen_core.monitor.events import Event, VoteEvent
 from cinegen_core.settings import Settings
-from cinegen_core.simulation import Incident, Simulation, parse_incident, shipped_pool, simulate
+from cinegen_core.simulation import Incident, Simulation, shipped_pool, simulate
 from cinegen_core.store import Record, Season
 from cinegen_core.store.events import SqlEvents
 from cinegen_core.story import EpisodeRequest, StoryBible
