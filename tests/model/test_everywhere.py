@@ -109,8 +109,8 @@ def test_the_page_says_who_will_write_and_who_has_written(studio: Studio, server
     page.button(key="write").click().run()
     job = page.query_params["job"]
     studio.wait(job if isinstance(job, str) else job[0], 20)
-    page.query_params["beside"] = "origin"
     page.run()
+    page.segmented_control(key="beside").set_value("Origin").run()
     assert not page.exception
     assert any("house\\-model" in text.value for text in page.markdown)
     html = "\n".join(element.proto.body for element in page.get("html"))
