@@ -67,9 +67,11 @@ format: $(VENV)/installed
 types: $(VENV)/installed
 	$(BIN)/mypy
 
+# The real language model takes all cores there are, so its test has them for itself.
 pytest: $(VENV)/installed $(VENV)/system $(VENV)/model
-	$(BIN)/pytest
-	$(BIN)/pytest --nbval --nbval-current-env --nbval-sanitize-with notebooks/sanitize.cfg notebooks
+	$(BIN)/pytest --numprocesses auto --dist loadfile --ignore tests/model/test_end_to_end.py
+	$(BIN)/pytest tests/model/test_end_to_end.py
+	$(BIN)/pytest --numprocesses auto --dist loadfile --nbval --nbval-current-env --nbval-sanitize-with notebooks/sanitize.cfg notebooks
 
 # The tables that the notebook on the scorer reads; prose ratings are read from CINEGEN_RATED_DATA.
 validation: $(VENV)/installed

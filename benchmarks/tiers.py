@@ -135,7 +135,7 @@ def started(name: str, python: str, module: str, *arguments: str) -> Iterator[Pr
     """A process of our own; it ends with this."""
     command = [python, "-m", f"benchmarks.{module}", *arguments]
     pipe, environ = subprocess.PIPE, {**os.environ, **SILENT}
-    with subprocess.Popen(command, cwd=ROOT, env=environ, stdin=pipe, stdout=pipe, text=True) as process:  # noqa: S603
+    with subprocess.Popen(command, cwd=ROOT, env=environ, stdin=pipe, stdout=pipe, text=True) as process:
         try:
             assert process.stdout is not None
             process.stdout.readline()  # it says when it is ready, so that no other's work is measured while it begins
@@ -150,7 +150,7 @@ def pythons(ways: Sequence[Way], candidates: Sequence[str]) -> dict[str, str]:
     for way in ways:
         code = "import importlib.util as u, sys; sys.exit(not all(map(u.find_spec, sys.argv[1:])))"
         for python in candidates:
-            if subprocess.run([python, "-c", code, *way.needs]).returncode == 0:  # noqa: S603 (as given)
+            if subprocess.run([python, "-c", code, *way.needs]).returncode == 0:
                 found[way.name] = python
                 break
     return found

@@ -90,7 +90,7 @@ def a_studio(
     provider = Provider(name="primary", base_url=url, model="primary-model", key=SecretStr(KEY))
     return Studio(
         Settings(providers=(provider,)),
-        rng=random.Random(1),  # noqa: S311 (chance that is the same everywhere is what is wanted)
+        rng=random.Random(1),
         store=MemoryStore(),
         results=results or NoResults(),
         transport=transport,

@@ -237,7 +237,7 @@ def run(case: Case, repetitions: int) -> list[Row]:
         falsely = dict.fromkeys(case.rules, 0)
         delays: dict[str, list[float]] = {name: [] for name in case.rules}
         for number in range(repetitions):
-            rng = random.Random(f"{case.title}, {rate}, {number}")  # noqa: S311
+            rng = random.Random(f"{case.title}, {rate}, {number}")
             if not case.allowed:
                 fired = first_fires(stream(rng, rate, case.healthy, case.healthy, DAY), case.rules, DAY)
                 for name, hours in fired.items():

@@ -186,7 +186,9 @@ class Acting:
     def fold_back(self, keys: Collection[str] | None, *, why: str, version: int) -> tuple[Change, ...]:
         """Writes what was changed of these flags (None: of all) into their file: raises as `set_flag` does."""
         require(self.person, Action.CHANGE_FLAGS)
-        return self._done(lambda flags: flags.fold_back(keys=keys, who=self.person.name, why=why, version=version))
+        return self._done(
+            lambda flags: flags.fold_back(keys=keys, who=self.person.name, why=why, version=version)
+        )
 
     def _done(self, change: Callable[[Flags], tuple[Change, ...]]) -> tuple[Change, ...]:
         steering = self.studio.steering

@@ -1,5 +1,5 @@
 """The command line: `cinegen write`, `season`, `score`, `bible check`, `samples`, `engines`, `cache`, `flags`, `studio`,
-for analysts `ablate`,
+for analysts `ablate`, `report`,
 and for operators `health`, `metrics`, `alerts`, `preflight`, `readiness`, `simulate`.
 
 Who writes is set in the environment: CINEGEN_MODEL with OPENAI_BASE_URL and OPENAI_API_KEY, or a list of providers in
@@ -27,6 +27,7 @@ from pydantic import ValidationError
 from cinegen_core.cli_ablate import add_ablate
 from cinegen_core.cli_flags import flags_app
 from cinegen_core.cli_monitor import monitor_commands
+from cinegen_core.cli_report import add_report
 from cinegen_core.cli_simulate import add_simulate
 from cinegen_core.clock import SystemClock
 from cinegen_core.flags.declared import DeclarationError
@@ -102,6 +103,7 @@ Without = Annotated[
 app.add_typer(flags_app(lambda: _steering()), name="flags")
 add_simulate(app, lambda: _settings(), SystemClock())
 add_ablate(app, SystemClock())
+add_report(app, lambda: _settings(), SystemClock())
 monitor_commands(
     app,
     open_studio=lambda: _studio(),
