@@ -164,7 +164,7 @@ def by_pandas_load(database: Database) -> pd.DataFrame:
     """The columns that the metrics need, out of the same table."""
     started = time.perf_counter()
     with database.reading() as connection:
-        raw = pd.read_sql_query("SELECT at, data FROM events WHERE kind = 'generation' AND series = 'live'", connection.connection.dbapi_connection)  # type: ignore[call-overload]  # fmt: skip
+        raw = pd.read_sql_query("SELECT at, data FROM events WHERE kind = 'generation' AND series = 'live'", connection.connection.dbapi_connection)  # fmt: skip
     rows = [
         (
             one["seconds"], one["quality"], one["score"], one["error"], one["fallback"],

@@ -26,13 +26,34 @@ class Shown:
         return {**self._bundle, "text/plain": self._text}
 
 
+DIGITS = 6
+"""Significant digits of the numbers in a chart: sums of floats differ in their last ones from run to run."""
+
+
 def show(chart: Chart, title: str) -> Shown:
     """A chart as the last value of a cell. Its text names the title and the number of rows that it draws."""
-    spec = chart.to_dict()
+    spec = _steady(chart.to_dict())
     rows = sum(len(data) for data in spec.get("datasets", {}).values())
     version = str(spec.get("$schema", "v6")).rpartition("/v")[2].partition(".")[0] or "6"
     kind = f"application/vnd.vegalite.v{version}+json"
     return Shown({kind: spec}, f"Chart: {title} ({rows} rows)")
+
+
+def _steady(spec: dict[str, Any]) -> dict[str, Any]:
+    """The chart with its numbers rounded, and its data named by their order and not by a digest of all their digits."""
+    names = {name: f"data-{number}" for number, name in enumerate(spec.get("datasets", {}), start=1)}
+    steady: dict[str, Any] = _rounded(spec, names)
+    return steady
+
+
+def _rounded(value: Any, names: dict[str, str]) -> Any:
+    if isinstance(value, float):
+        return float(f"{value:.{DIGITS}g}")
+    if isinstance(value, dict):
+        return {names.get(key, key): _rounded(inner, names) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_rounded(inner, names) for inner in value]
+    return names.get(value, value) if isinstance(value, str) else value
 
 
 def table(frame: pd.DataFrame, *, digits: int = 2) -> Shown:
