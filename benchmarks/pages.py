@@ -24,14 +24,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from playwright.sync_api import Browser, Error, Page
-from playwright.sync_api import TimeoutError as TookTooLong
 from sqlalchemy import insert
 
 from cinegen_core.store import Record, Season
 from cinegen_core.store.sql_episodes import EPISODES, SqlStore
 from cinegen_core.story.load import load_sample
 from cinegen_core.studio import open_database, open_studio
-from tests.pages.browser import PAGES, chromium, served, settled, visit, visitor
+from tests.pages.browser import PAGES, chromium, opened, served, settled, visit, visitor
 from tests.pages.seeded import SAMPLE, as_live, fill, record, season, settings_for, simulated
 
 PER_SEASON = 50
@@ -224,22 +223,11 @@ def text(words: str) -> Callable[[Page], None]:
 
 
 def option(label: str, name: str) -> Click:
-    """One of a list, which is opened without a watch; once more where the page was drawn anew meanwhile."""
-
-    def opened(page: Page) -> None:
-        wanted = page.get_by_role("option", name=name, exact=True)
-        for _ in range(5):
-            settled(page)
-            page.get_by_role("combobox", name=label, exact=True).click()
-            try:
-                wanted.wait_for(timeout=2_000)
-            except TookTooLong:
-                page.keyboard.press("Escape")
-            else:
-                return
-
+    """One of a list, which is opened without a watch."""
     return Click(
-        f"{label}: {name}", lambda page: page.get_by_role("option", name=name, exact=True).click(), opened
+        f"{label}: {name}",
+        lambda page: page.get_by_role("option", name=name, exact=True).click(),
+        lambda page: opened(page, label, name),
     )
 
 

@@ -14,6 +14,7 @@ from typing import Literal
 from urllib.parse import urlencode, urlsplit
 
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import TimeoutError as TookTooLong
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 30_000
@@ -134,3 +135,17 @@ def visit(page: Page, address: str, title: str, **params: str) -> Page:
     page.goto(f"{address}/{PAGES[title]}{query}")
     page.locator(".stApp h1, .stApp h2").first.wait_for()
     return settled(page)
+
+
+def opened(page: Page, label: str, name: str) -> None:
+    """Opens a list so that one of its options can be clicked; again where the page was drawn anew meanwhile, which closes it."""
+    for _ in range(5):
+        settled(page)
+        page.get_by_role("combobox", name=label, exact=True).click()
+        try:
+            page.get_by_role("option", name=name, exact=True).wait_for(timeout=2_000)
+        except TookTooLong:
+            page.keyboard.press("Escape")
+        else:
+            return
+    raise AssertionError(f"the list {label!r} does not stay open, or has no {name!r}")

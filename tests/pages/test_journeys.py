@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from cinegen_core.monitor.events import GenerationEvent
-from tests.pages.browser import Heard, chromium, served, settled, visit, visitor
+from tests.pages.browser import Heard, chromium, opened, served, settled, visit, visitor
 from tests.pages.seeded import PLAN, record, settings_for
 
 FIRST_EPISODE = re.compile("^Episode 1: ")
@@ -238,7 +238,7 @@ def test_an_operator_starts_a_rollout_and_sees_it_rolled_back(page: Page, addres
 
     page.get_by_text("Aborted").wait_for()
     page.get_by_role("radio", name="Flags", exact=True).click()
-    page.get_by_role("combobox", name="Flag to look at").click()
+    opened(page, "Flag to look at", "comprehensive_engines")
     page.get_by_role("option", name="comprehensive_engines").click()
     page.get_by_text("It stays off for everybody until a person re-arms it.").wait_for()
     page.get_by_role("radio", name="Journal").click()
