@@ -10,6 +10,7 @@
 # make ablation        the table of notebooks/engine_ablation.ipynb (ten minutes on a quiet machine)
 # make tuning          the table of notebooks/threshold_tuning.ipynb (three minutes)
 # make notebooks  runs the notebooks anew and saves them with what they give
+# make pages-report    how soon pages and clicks answer (half an hour; writes benchmarks/PAGES.md)
 # make pool       draws the pool of simulated answers anew (seven minutes; writes cinegen_core/simulation/pool.jsonl.gz)
 # make profiles       measures the embedded writer on the scorer's scale, for cinegen_core/tiers/profiles.toml
 
@@ -19,7 +20,7 @@ BIN := $(VENV)/bin
 PORT ?= 8501
 
 .DEFAULT_GOAL := studio
-.PHONY: studio test check quality scorer-report tiers-report flags-report monitoring-report notebooks pool validation ablation tuning profiles lint format types pytest clean
+.PHONY: studio test check quality scorer-report tiers-report flags-report monitoring-report pages-report notebooks pool validation ablation tuning profiles lint format types pytest clean
 
 studio: $(VENV)/installed
 	$(BIN)/cinegen studio --port $(PORT)
@@ -50,6 +51,10 @@ flags-report: $(VENV)/installed
 # The three sizes take about ten minutes, most of it filling the store with a million events.
 monitoring-report: $(VENV)/installed
 	$(BIN)/python -m benchmarks.monitoring --out benchmarks/MONITORING.md
+
+# With 10,000 episodes in the store, in a real browser, on an otherwise idle machine.
+pages-report: $(VENV)/installed $(VENV)/system
+	$(BIN)/python -m benchmarks.pages --out benchmarks/PAGES.md
 
 pool: $(VENV)/installed
 	$(BIN)/cinegen simulate --build-pool
