@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -21,6 +20,7 @@ from cinegen_core.flags.declared import DeclarationError
 from cinegen_core.flags.journal import JournalError, StaleVersionError
 from cinegen_core.flags.model import Change, Context, Trigger
 from cinegen_core.flags.replay import replay as replayed
+from cinegen_core.operators import NameNotKeptError, name_of, remember
 from cinegen_core.settings import Settings
 from cinegen_core.steering import Steering
 from cinegen_core.store import StoreError
@@ -395,21 +395,16 @@ def _plain(overlay: dict[str, Any] | None) -> str:
 
 
 def _operator(who: str, settings: Settings) -> str:
-    """The name to record: as given, or remembered; asked for once where somebody sits at a terminal."""
-    file = Path(settings.data_dir) / "operator"
-    name = who.strip() or settings.operator.strip()
+    """The name to record: as given, or remembered."""
     try:
-        if not name and file.exists():
-            name = file.read_text(encoding="utf-8").strip()
-        if not name:
-            _stop(
-                "Say who you are with --who NAME, once; it is remembered and recorded with every change.", 2
-            )
         if who.strip():
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(name + "\n", encoding="utf-8")
-    except OSError as error:
-        _stop(f"{file}: the operator's name cannot be kept ({error.strerror}). Set CINEGEN_OPERATOR.", 1)
+            remember(settings, who)
+            return who.strip()
+        name = name_of(settings)
+    except NameNotKeptError as error:
+        _stop(str(error), 1)
+    if not name:
+        _stop("Say who you are with --who NAME, once; it is remembered and recorded with every change.", 2)
     return name
 
 

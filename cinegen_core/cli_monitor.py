@@ -27,6 +27,7 @@ from cinegen_core.monitor.health import LEAST_SAMPLES
 from cinegen_core.monitor.metrics import CohortFigures, Correlation, Figures
 from cinegen_core.monitor.prometheus_rules import export
 from cinegen_core.monitoring import Monitoring, NoSuchAlertError, NoSuchRuleError
+from cinegen_core.operators import NameNotKeptError, name_of
 from cinegen_core.settings import Settings, SettingsError
 from cinegen_core.store import StoreError
 from cinegen_core.studio import Studio
@@ -542,14 +543,11 @@ def _when(at: datetime) -> str:
 
 
 def _by(given: str, settings: Settings) -> str:
-    """The name to record: as given, that of the settings, or the one that `cinegen flags` remembers."""
-    name = given.strip() or settings.operator.strip()
-    file = settings.data_dir / "operator"
+    """The name to record: as given, that of the settings, or the one that was given first."""
     try:
-        if not name and file.exists():
-            name = file.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        _stop(f"{file}: the operator's name cannot be read ({error}). Say it with --by.", 1)
+        name = given.strip() or name_of(settings)
+    except NameNotKeptError as error:
+        _stop(f"{error} Or say it with --by.", 1)
     if not name:
         _stop("Say who you are with --by NAME, or set CINEGEN_OPERATOR; it is recorded.", 2)
     return name

@@ -240,7 +240,7 @@ def _trend_words(view: pd.DataFrame, words: str) -> str:
         return f"{words} over time: no data."
     changes = int(view["change"].sum())
     return (
-        f"Mean {words.lower()} by the {view['step'].iloc[0]}, {len(view)} steps, from {view['mean'].iloc[0]:.2f} to "
+        f"Mean {words.lower()} by the {view['step'].iloc[0]}, {len(view)} {'step' if len(view) == 1 else 'steps'}, from {view['mean'].iloc[0]:.2f} to "
         f"{view['mean'].iloc[-1]:.2f}; the level changes {changes} {'time' if changes == 1 else 'times'}. The table has all steps."
     )
 

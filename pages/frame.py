@@ -18,6 +18,7 @@ from cinegen_core.access import (
     single_user,
 )
 from cinegen_core.acting import Acting
+from cinegen_core.operators import NameNotKeptError, name_of, remember
 from cinegen_core.studio import Studio
 from pages.shared import literal, the_studio
 
@@ -33,12 +34,12 @@ def signs_in() -> bool:
 
 
 def visitor(studio: Studio) -> Person | None:
-    """Who is there; None for somebody who has yet to sign in. Raises `ClaimsError` and `OpenStudioError`."""
+    """Who is there; None for somebody who has yet to sign in. Raises `ClaimsError`, `OpenStudioError` and `NameNotKeptError`."""
     if not signs_in():
         address = str(st.get_option("server.address") or "")
         person = single_user(studio.settings, listens_on=address)
-        name = st.session_state.get("operator_name", "")
-        return person.model_copy(update={"name": name}) if name and not studio.settings.operator else person
+        name = name_of(studio.settings)
+        return person.model_copy(update={"name": name}) if name else person
     claims: Mapping[str, object] = st.user.to_dict()
     if not claims.get("is_logged_in"):
         return None
@@ -54,7 +55,7 @@ def acting() -> Acting:
         st.error(literal(str(error)))
         st.button("Sign out", on_click=st.logout, key="sign_out_anyway")
         st.stop()
-    except OpenStudioError as error:
+    except (OpenStudioError, NameNotKeptError) as error:
         st.error(literal(str(error)))
         st.stop()
     if person is None:
@@ -105,7 +106,7 @@ def who_is_there(me: Acting) -> None:
 
 def operator_name(me: Acting) -> bool:
     """Asks once for the name that changes are recorded under, in single-user mode; whether there is one."""
-    if signs_in() or me.studio.settings.operator or st.session_state.get("operator_name"):
+    if signs_in() or name_of(me.studio.settings):
         return True
     name = st.text_input(
         "Your name",
@@ -114,7 +115,11 @@ def operator_name(me: Acting) -> bool:
         help="It is recorded with every change that you make.",
     )
     if name.strip():
-        st.session_state["operator_name"] = name.strip()
+        try:
+            remember(me.studio.settings, name)
+        except NameNotKeptError as error:
+            refused(error)
+            return False
         st.rerun()
     return False
 
