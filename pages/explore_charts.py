@@ -239,9 +239,12 @@ def _trend_words(view: pd.DataFrame, words: str) -> str:
     if view.empty:
         return f"{words} over time: no data."
     changes = int(view["change"].sum())
+    steps = "1 step" if len(view) == 1 else f"{len(view)} steps"
+    times = "1 time" if changes == 1 else f"{changes} times"
+    first, last = view["mean"].iloc[0], view["mean"].iloc[-1]
     return (
-        f"Mean {words.lower()} by the {view['step'].iloc[0]}, {len(view)} {'step' if len(view) == 1 else 'steps'}, from {view['mean'].iloc[0]:.2f} to "
-        f"{view['mean'].iloc[-1]:.2f}; the level changes {changes} {'time' if changes == 1 else 'times'}. The table has all steps."
+        f"Mean {words.lower()} by the {view['step'].iloc[0]}, {steps}, from {first:.2f} to {last:.2f}; "
+        f"the level changes {times}. The table has all steps."
     )
 
 

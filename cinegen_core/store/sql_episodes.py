@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -61,6 +63,7 @@ EPISODES = Table(
 _SEASON = select(SEASONS.c.id, SEASONS.c.title, SEASONS.c.source, SEASONS.c.started)
 _Kept = TypeVar("_Kept")
 _NOT_AN_ID = "check"
+_READ_LATELY = 64
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -73,6 +76,8 @@ class SqlStore:
     def __init__(self, database: Database, *, free: Free = free_bytes) -> None:
         self._database = database
         self._free = free
+        self._known: OrderedDict[str, Record] = OrderedDict()
+        self._lock = threading.Lock()
 
     def add_season(self, season: Season, bible: StoryBible) -> None:
         values = {**season.model_dump(), "bible": bible.model_dump_json()}
@@ -121,7 +126,7 @@ class SqlStore:
         wanted = select(EPISODES.c.data).where(EPISODES.c.season == season_id, EPISODES.c.id == record_id)
         with self._reading_of("episodes", record_id):
             row = self._row(wanted, season_id, record_id)
-            return None if row is None else Record.model_validate_json(row.data)
+            return None if row is None else self._record(row.data)
 
     def season_of(self, record_id: str) -> str | None:
         if not is_id(record_id):
@@ -131,7 +136,7 @@ class SqlStore:
         return found
 
     def records(self, season_id: str) -> tuple[Record, ...]:
-        return in_order_of_number(self._each(season_id, Record.model_validate_json))
+        return in_order_of_number(self._each(season_id, self._record))
 
     def summaries(self, season_id: str) -> tuple[Summary, ...]:
         return in_order_of_number(self._each(season_id, summary_in))
@@ -150,6 +155,20 @@ class SqlStore:
         with self._database.writing() as connection:
             connection.execute(insert(SEASONS).values(season))
             connection.execute(delete(SEASONS).where(SEASONS.c.id == _NOT_AN_ID))
+
+    def _record(self, data: str) -> Record:
+        """What was read a moment ago is not read again: to make its nouns takes far longer than to fetch its text."""
+        with self._lock:
+            known = self._known.get(data)
+            if known is not None:
+                self._known.move_to_end(data)
+                return known
+        record = Record.model_validate_json(data)
+        with self._lock:
+            self._known[data] = record
+            while len(self._known) > _READ_LATELY:
+                self._known.popitem(last=False)
+        return record
 
     def _each(self, season_id: str, parse: Callable[[str], _Kept]) -> list[_Kept]:
         """A season's episodes, each read in this way."""

@@ -64,7 +64,9 @@ def test_what_is_shown_is_the_same_for_the_same_figures() -> None:
 
 def test_the_last_digits_of_a_sum_change_nothing_that_is_shown() -> None:
     charts = [
-        alt.Chart(pd.DataFrame({"a": [0.1 + 0.2 + noise, 1e-9], "b": ["x", "y"]})).mark_point().encode(x="a:Q")
+        alt.Chart(pd.DataFrame({"a": [0.1 + 0.2 + noise, 1e-9], "b": ["x", "y"]}))
+        .mark_point()
+        .encode(x="a:Q")
         for noise in (0.0, 1e-16, -1e-15)
     ]
     first, *others = [show(chart, "sums")._repr_mimebundle_() for chart in charts]
