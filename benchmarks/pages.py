@@ -120,11 +120,12 @@ def filled(folder: Path, *, episodes: int, answers: int) -> None:
         originals = [
             one for name in (SAMPLE, "dead_air") for one in season(studio, load_sample(name), episodes=3)
         ]
-    fill(folder, episodes=1)
     with open_studio(settings) as studio:
         now, bible = studio.now, load_sample(SAMPLE)
         days = 7.0 * WEEKS
+        # In the order of their times, as a studio has them: what comes late counts in the windows of triggers as if it were of now.
         record(settings, as_live(simulated(studio, days=days, rate=answers / (24 * days), seed=11)))
+    fill(folder, episodes=1)
     with open_database(settings) as database:
         store = SqlStore(database)
         for number in range(max(1, episodes // PER_SEASON)):
