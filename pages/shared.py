@@ -5,8 +5,11 @@ from __future__ import annotations
 import logging
 import os
 import re
+import signal
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from types import FrameType
 from typing import Any
 
 import streamlit as st
@@ -24,6 +27,10 @@ CANNOT_OPEN = (DeclarationError, SettingsError, StoreError)
 """What opening a studio raises where something that it needs is not as it should be."""
 
 
+GRACE = 3.0
+"""Seconds that visitors have to leave when the server is told to end."""
+
+
 def make_studio() -> Studio:
     return open_studio(Settings.load(os.environ))
 
@@ -39,8 +46,29 @@ def the_studio() -> Studio:
 @asynccontextmanager
 async def closing(app: object) -> AsyncIterator[dict[str, Any]]:
     """With the server the studio ends: what is being written stops, and its last heartbeat says that it was meant to."""
+    _wait_for_no_tab()
     yield {}
     await run_sync(the_studio.clear)
+
+
+def _wait_for_no_tab() -> None:
+    """Ends the server soon after SIGTERM: by itself it would wait until the last visitor has closed the last tab."""
+    if threading.current_thread() is not threading.main_thread():
+        return
+    before = signal.getsignal(signal.SIGTERM)
+
+    def end() -> None:
+        the_studio.clear()
+        os.kill(os.getpid(), signal.SIGINT)  # after a SIGTERM the server takes this for "at once"
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        if callable(before):
+            before(number, frame)
+        timer = threading.Timer(GRACE, end)
+        timer.daemon = True
+        timer.start()
+
+    signal.signal(signal.SIGTERM, stop)
 
 
 @st.cache_resource(show_spinner=False)
