@@ -178,7 +178,9 @@ class Steering:
         recorded = outcomes.read(since=now() - KEPT)
         self._last_sample = recorded[-1][0] if recorded else 0
         self._overlay = fold(made)
-        self._state = rebuilt([sample for _, sample in recorded], made, flags.declared)
+        # By their times: what was recorded long after it happened (brought in from elsewhere) is not taken for something of just now.
+        samples = sorted((sample for _, sample in recorded), key=lambda sample: sample.at)
+        self._state = rebuilt(samples, made, flags.declared)
         for change in made:
             if now() - change.at <= TOLD_AGAIN:
                 changed(change)
