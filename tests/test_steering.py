@@ -13,6 +13,7 @@ import pytest
 
 from cinegen_core.flags.control import Flags
 from cinegen_core.flags.model import Context
+from cinegen_core.monitor.events import GenerationEvent
 from cinegen_core.monitoring import Monitoring
 from cinegen_core.settings import Settings
 from cinegen_core.steering import GENERATION_FLAGS, RecordedOutcomes, Steering, policy_of
@@ -317,3 +318,24 @@ async def test_an_emergency_leaves_the_watching_on(room: Room) -> None:
     assert studio.steering is not None
     studio.steering.flags.set("production_monitoring", enabled=False, who="Ada", why="a quiet night")
     assert not studio.monitored()
+
+
+def test_old_outcomes_that_were_brought_in_later_are_not_taken_for_those_of_now_at_a_start(
+    room: Room,
+) -> None:
+    now = room.time.now()
+    flags = {"comprehensive_engines": True}
+
+    def answer(number: int, at: datetime, quality: float) -> GenerationEvent:
+        return GenerationEvent(
+            id=f"g{number}", at=at, tier="comprehensive", first="comprehensive", writer="m", profile="model",
+            seconds=20.0, score=quality, quality=quality, flags=flags,
+        )  # fmt: skip
+
+    with Database(room.url) as database:
+        events = SqlEvents(database)
+        events.add(*(answer(n, now - timedelta(minutes=25 - n), 8.5) for n in range(25)))
+        events.add(*(answer(100 + n, now - timedelta(days=5, minutes=n), 2.0) for n in range(200)))
+    verdict = room.steering().verdicts("comprehensive_engines")["quality_degradation"]
+    assert verdict.samples <= 30
+    assert verdict.value == pytest.approx(8.5)

@@ -550,50 +550,28 @@ _NOTICES: tuple[str, ...] = get_args(Notice)
 
 def info(what: Notice, words: str, *, at: datetime, by: str = "") -> AlertEvent:
     """Something to know of, at once: a single event, firing and never resolved, which no page shows as an open alert."""
-    alert = _hash(what, at.astimezone(UTC).isoformat(), words)
-    return AlertEvent(
-        id=_hash(alert, "firing"),
-        at=at,
-        alert=alert,
-        rule=what,
-        severity="info",
-        state="firing",
-        incident=alert,
-        cause=words,
-        by=by,
-    )
+    return _at_once(what, "info", _hash(what, at.astimezone(UTC).isoformat(), words), words, at, by)
 
 
 def rolled_back(flag: str, words: str, *, at: datetime, by: str) -> AlertEvent:
     """A critical alert that fires at once, and that only a person ends, by re-arming the flag: see `resolved`."""
     rule = f"rolled_back:{flag}"
-    alert = _hash(rule, at.astimezone(UTC).isoformat())
+    return _at_once(rule, "critical", _hash(rule, at.astimezone(UTC).isoformat()), words, at, by)
+
+
+def _at_once(
+    rule: str, severity: Literal["critical", "info"], alert: str, words: str, at: datetime, by: str
+) -> AlertEvent:
+    """A firing step that follows from no measure, an incident by itself."""
     return AlertEvent(
         id=_hash(alert, "firing"),
         at=at,
         alert=alert,
         rule=rule,
-        severity="critical",
+        severity=severity,
         state="firing",
         incident=alert,
         cause=words,
-        by=by,
-    )
-
-
-def resolved(view: AlertView, *, at: datetime, by: str = "") -> AlertEvent:
-    """The last step of an alert that a person ends."""
-    return AlertEvent(
-        id=_hash(view.id, "resolved"),
-        at=at,
-        alert=view.id,
-        rule=view.rule,
-        severity=view.severity,
-        state="resolved",
-        value=view.value,
-        threshold=view.threshold,
-        incident=view.incident,
-        cause=view.cause,
         by=by,
     )
 
@@ -666,13 +644,26 @@ def mean_time_to_resolve(steps: Iterable[AlertEvent], *, since: datetime | None 
 
 def acknowledged(view: AlertView, by: str, *, at: datetime) -> AlertEvent:
     """That a person has seen it: an event like its other steps, after which `views` names the person."""
+    return _by_a_person(
+        view, "acknowledged", _hash(view.id, "acknowledged", by, at.astimezone(UTC).isoformat()), at, by
+    )
+
+
+def resolved(view: AlertView, *, at: datetime, by: str = "") -> AlertEvent:
+    """The last step of an alert that a person ends."""
+    return _by_a_person(view, "resolved", _hash(view.id, "resolved"), at, by)
+
+
+def _by_a_person(
+    view: AlertView, state: Literal["acknowledged", "resolved"], id: str, at: datetime, by: str
+) -> AlertEvent:
     return AlertEvent(
-        id=_hash(view.id, "acknowledged", by, at.astimezone(UTC).isoformat()),
+        id=id,
         at=at,
         alert=view.id,
         rule=view.rule,
         severity=view.severity,
-        state="acknowledged",
+        state=state,
         value=view.value,
         threshold=view.threshold,
         incident=view.incident,
