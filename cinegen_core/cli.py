@@ -29,6 +29,7 @@ from cinegen_core.cli_flags import flags_app
 from cinegen_core.cli_monitor import monitor_commands
 from cinegen_core.cli_report import add_report
 from cinegen_core.cli_simulate import add_simulate
+from cinegen_core.cli_store import add_store
 from cinegen_core.clock import SystemClock
 from cinegen_core.flags.declared import DeclarationError
 from cinegen_core.opening import has_screen
@@ -104,6 +105,7 @@ app.add_typer(flags_app(lambda: _steering()), name="flags")
 add_simulate(app, lambda: _settings(), SystemClock())
 add_ablate(app, SystemClock())
 add_report(app, lambda: _settings(), SystemClock())
+add_store(app, lambda: _settings(), SystemClock())
 monitor_commands(
     app,
     open_studio=lambda: _studio(),

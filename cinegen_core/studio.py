@@ -24,7 +24,7 @@ from cinegen_core.comparing import Comparison, ComparisonJob, Comparisons, Compa
 from cinegen_core.engines import Engine, all_engines
 from cinegen_core.flags.control import Flags
 from cinegen_core.flags.model import Context
-from cinegen_core.jobs import Job, JobView
+from cinegen_core.jobs import Job, Jobs, JobView, SharedJobs
 from cinegen_core.monitor import Emergency, EmergencyState, Health, Sample, health_of, sample_of
 from cinegen_core.monitor.events import Series, generation_event
 from cinegen_core.monitoring import Monitoring
@@ -39,6 +39,7 @@ from cinegen_core.store.deliveries import SqlDeliveries
 from cinegen_core.store.episodes import LeftOutError
 from cinegen_core.store.events import SqlEvents
 from cinegen_core.store.folder import bring_in
+from cinegen_core.store.jobs import SqlJobs
 from cinegen_core.store.results import NoResults, ResultCache, Results
 from cinegen_core.store.rollups import SqlRollups
 from cinegen_core.store.sql import Database, SqlJournal, sqlite_url
@@ -120,6 +121,7 @@ class Studio:
         notifier: Notifier | None = None,
         deliveries: SqlDeliveries | None = None,
         log: SqlEvents | None = None,
+        shared_jobs: SharedJobs | None = None,
         warn: Callable[[str], None] | None = None,
         probes: bool = True,
     ) -> None:
@@ -148,7 +150,7 @@ class Studio:
             else None
         )
         self._results = results or _results(settings, self._warn)
-        self._jobs: dict[str, Job] = {}
+        self._jobs = Jobs(shared_jobs, warn=self._warn)
         self._comparing: dict[str, ComparisonJob] = {}
         self._lock = threading.Lock()
         self._halts: set[Halt] = set()
@@ -562,12 +564,12 @@ class Studio:
             await asyncio.to_thread(self.store.save, record)
 
         started = self._clock.monotonic()
-        job = Job(id=id, season=kept_in, number=request.number, parent=parent, work=work)
+        job = Job(id=id, season=kept_in, number=request.number, parent=parent, work=work, started=self.now)
         self._begin(job)
         return id
 
     def _not_too_busy(self) -> None:
-        if sum(job.running for job in self._jobs.values()) >= self.settings.jobs:
+        if sum(job.running for job in self._jobs.here()) >= self.settings.jobs:
             raise StudioBusyError(
                 f"{self.settings.jobs} episodes are being written at the moment. Wait for one, or stop one."
             )
@@ -575,30 +577,26 @@ class Studio:
     def _begin(self, job: Job) -> None:
         with self._lock:
             self._not_too_busy()
-            self._jobs[job.id] = job
-            job.start()
+            self._jobs.start(job)
+        self._jobs.tell(job.id)
 
-    def jobs(self) -> tuple[JobView, ...]:
-        """What is being written at the moment, the oldest first."""
-        return tuple(job.view() for job in list(self._jobs.values()) if job.running)
+    def jobs(self, *, here: bool = False) -> tuple[JobView, ...]:
+        """What is being written at the moment, the oldest first: `here`, or by any studio on the same database. Raises `StoreError`."""
+        return self._jobs.running(here=here)
 
     def job(self, id: str) -> JobView | None:
-        """How a job stands; None for one that this studio has not started (perhaps one before it did)."""
-        job = self._jobs.get(id)
-        return job.view() if job else None
+        """How a job stands, whichever studio on the same database runs it; None for one that none has started, or none of late. Raises
+        `StoreError` where another's cannot be read."""
+        return self._jobs.view(id)
 
     def cancel(self, id: str) -> None:
-        """Stops a job. What it had finished is kept, what it was writing dropped; a job that has ended stays as it is."""
-        if id in self._jobs:
-            self._jobs[id].cancel()
+        """Stops a job, one of another studio within a second or so. What it had finished is kept, what it was writing dropped; a job that
+        has ended stays as it is. Raises `StoreError` where another studio cannot be told."""
+        self._jobs.cancel(id)
 
     def wait(self, id: str, seconds: float | None = None) -> JobView | None:
-        """Waits until a job ends, at most so long, and says how it stands."""
-        job = self._jobs.get(id)
-        if job is None:
-            return None
-        job.join(seconds)
-        return job.view()
+        """Waits until a job ends, at most so long, and says how it stands. Raises `StoreError` where another's cannot be read."""
+        return self._jobs.wait(id, seconds)
 
     def start_rewrite(
         self, record: Record, scene: int, *, seed: int, direction: str = "", who: str = ""
@@ -625,7 +623,9 @@ class Studio:
                 said=lambda text: on_update(TextGrew(text=text)),
             )
 
-        job = Job(id=id, season=record.season, number=record.number, parent=record.id, work=work)
+        job = Job(
+            id=id, season=record.season, number=record.number, parent=record.id, work=work, started=self.now
+        )
         self._begin(job)
         return id
 
@@ -741,12 +741,13 @@ class Studio:
     def close(self) -> None:
         """Stops what is being written, waits for it to stop, and closes what the studio owns."""
         with self._lock:
-            jobs: list[Job | ComparisonJob] = [*self._jobs.values(), *self._comparing.values()]
+            jobs: list[Job | ComparisonJob] = [*self._jobs.here(), *self._comparing.values()]
             jobs += [one for one in (self._prober, self._messenger) if one is not None]
         for job in jobs:
             job.cancel()
         for job in jobs:
             job.join(None)
+        self._jobs.close()
         if self._heart is not None and self.monitoring is not None:
             self._heart.cancel()
             self._heart.join(None)
@@ -811,6 +812,7 @@ def open_studio(settings: Settings, *, clock: Clock | None = None) -> Studio:
             notifier=open_notifier(settings, clock, database),
             deliveries=deliveries,
             log=SqlEvents(database),
+            shared_jobs=SqlJobs(database),
             comparisons=SqlComparisons(database),
             steering=steering,
             monitoring=monitoring,

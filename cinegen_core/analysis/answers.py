@@ -8,13 +8,16 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 import pandas as pd
 from pydantic_core import from_json
 
 from cinegen_core.monitor.events import Event, FeedbackEvent, GenerationEvent, Series
 from cinegen_core.scorer import DIMENSION_WORDS
+
+if TYPE_CHECKING:
+    from cinegen_core.analysis.filters import Filters
 
 DIMENSION = "dimension:"
 """Begins the names of the columns of the scorer's seven dimensions."""
@@ -88,6 +91,20 @@ _HEARD_TYPES: Mapping[str, str] = {
 
 RATING_TYPES: Mapping[str, str] = {**_HEARD_TYPES, "stands": "bool", **_OF_THE_ANSWER}
 
+By = Literal["all", "title", "tier", "writer", "genre", "engine", "cohort"]
+"""What answers are put together by."""
+
+NO_GENRE = "(no genre)"
+
+PERCENT_DELIVERED = "percent delivered"
+"""A value that answers have beside their columns: engines that delivered, percent of the active ones; none where none was active."""
+
+VALUES = ("quality", "score", "seconds", *DIMENSIONS, PERCENT_DELIVERED)
+"""What means, bars, quantiles and lists can be of."""
+
+MONDAY = pd.Timestamp("1970-01-05", tz="UTC")
+"""From which steps of time are counted."""
+
 _Record = Mapping[str, Any]
 
 
@@ -124,6 +141,160 @@ def ratings_frame(events: Iterable[object]) -> pd.DataFrame:
     found = list(events)
     heard = _heard(_records(found, FeedbackEvent, "feedback"))
     return _joined(heard, answers_frame(found))
+
+
+class Answers(Protocol):
+    """Answers that can be asked for what tables and charts are made of, wherever they are: in frames (`FrameAnswers`) or in Parquet
+    files (`cinegen_core.analysis.duck.DuckAnswers`). What comes back is small and the same from both, whatever the number of answers.
+
+    `value` is one of `VALUES`; answers that have none are counted, and in nothing else. Raises `ValueError` for another value.
+    """
+
+    def where(self, filters: Filters) -> Answers:
+        """Those that hold."""
+        ...
+
+    def within(self, since: datetime, until: datetime) -> Answers:
+        """Those from `since` up to and without `until`, both with a zone."""
+        ...
+
+    def size(self) -> int:
+        """How many there are."""
+        ...
+
+    def span(self, value: str | None = None) -> tuple[pd.Timestamp, pd.Timestamp] | None:
+        """When the first and the last was given, of those that have the value; None without any."""
+        ...
+
+    def groups(self, by: By, value: str, step: pd.Timedelta | None = None) -> pd.DataFrame:
+        """By `name` (but for all), and by `at`, where steps so long begin, counted from `MONDAY`; in the order of these.
+
+        `size` (answers), `count` (those with a value), `mean` and `std` (standard deviation, n - 1) of the values, `errors` and `fallbacks`
+        (answers), and `seconds` (mean). By engine and by cohort there is a column `on` after the name: whether the engine delivered or
+        the flag was on; by engine, rows are of runs, `realised` is the mean of those `looked` at. Answers of several genres are in several groups, those
+        of none in `NO_GENRE`.
+        """
+        ...
+
+    def quantiles(
+        self, value: str, shares: Sequence[float], step: pd.Timedelta | None = None
+    ) -> pd.DataFrame:
+        """Exact quantiles, a column each (named by its place, from 0), between two values by a straight line as numpy has it; one row,
+        NaN without values, or one a step with values, with `at` and `count`."""
+        ...
+
+    def bars(self, value: str, width: float, most: float) -> pd.Series:
+        """How many values are in each bar of that width from 0 to `most`, where the last ends, which has it too; what is below or above is
+        in the first or last."""
+        ...
+
+    def listed(self, value: str, most: int, columns: Sequence[str], *, ascending: bool) -> pd.DataFrame:
+        """The first `most` of those with a value, by it; among equals the latest first, then by id. Columns of `ANSWER_TYPES`."""
+        ...
+
+
+class FrameAnswers:
+    """`Answers` that are in memory: `answers_frame` and `engines_frame` of the same events."""
+
+    def __init__(self, answers: pd.DataFrame, engines: pd.DataFrame | None = None) -> None:
+        """Without `engines` there is nothing by engine, and no filter by one."""
+        self.frame = answers
+        self.engines = engines_frame(()) if engines is None else engines
+
+    def where(self, filters: Filters) -> FrameAnswers:
+        return FrameAnswers(filters.apply(self.frame, self.engines), self.engines)
+
+    def within(self, since: datetime, until: datetime) -> FrameAnswers:
+        held = (self.frame["at"] >= since) & (self.frame["at"] < until)
+        return FrameAnswers(self.frame[held], self.engines)
+
+    def size(self) -> int:
+        return len(self.frame)
+
+    def span(self, value: str | None = None) -> tuple[pd.Timestamp, pd.Timestamp] | None:
+        at = self.frame["at"] if value is None else self.frame.loc[self._values(value).notna(), "at"]
+        return None if at.empty else (at.min(), at.max())
+
+    def groups(self, by: By, value: str, step: pd.Timedelta | None = None) -> pd.DataFrame:
+        rows = self.frame[["at", "error", "fallback", "seconds"]].assign(value=self._values(value))
+        keys = [] if by == "all" else ["name", "on"] if by in ("engine", "cohort") else ["name"]
+        if step is not None:
+            rows = rows.assign(at=(MONDAY + ((rows["at"] - MONDAY) // step) * step).astype(MOMENT))
+            keys = [*keys, "at"]
+        if by == "cohort":
+            return self._cohorts(rows, keys)
+        if by == "genre":
+            each = pd.Series([one or (NO_GENRE,) for one in self.frame["genres"]], rows.index, dtype="object")
+            rows = rows.assign(name=each).explode("name").astype({"name": "str"})
+        elif by == "engine":
+            runs = self.engines.drop(columns="at").rename(columns={"engine": "name", "delivered": "on"})
+            rows = rows.assign(id=self.frame["id"]).merge(runs, on="id")
+        elif by != "all":
+            rows = rows.assign(name=self.frame[by])
+        return _grouped(rows, keys)
+
+    def quantiles(
+        self, value: str, shares: Sequence[float], step: pd.Timedelta | None = None
+    ) -> pd.DataFrame:
+        values = self._values(value).dropna()
+        if step is None:
+            return pd.DataFrame({place: [values.quantile(share)] for place, share in enumerate(shares)})
+        at = self.frame.loc[values.index, "at"]
+        groups = values.groupby((MONDAY + ((at - MONDAY) // step) * step).astype(MOMENT), sort=True)
+        found = {place: groups.quantile(share) for place, share in enumerate(shares)}
+        return pd.DataFrame({"count": groups.size(), **found}).rename_axis("at").reset_index()
+
+    def bars(self, value: str, width: float, most: float) -> pd.Series:
+        values = self._values(value).dropna().clip(0.0, most)
+        last = round(most / width) - 1
+        found = (values // width).clip(upper=last).astype("int64").value_counts()
+        return found.reindex(range(last + 1), fill_value=0).astype("int64")
+
+    def listed(self, value: str, most: int, columns: Sequence[str], *, ascending: bool) -> pd.DataFrame:
+        wanted = list(dict.fromkeys((*columns, value)))
+        known = self.frame.loc[self._values(value).notna(), wanted]
+        ordered = known.sort_values([value, "at", "id"], ascending=[ascending, False, True])
+        return ordered.head(most).reset_index(drop=True)[list(columns)]
+
+    def _values(self, value: str) -> pd.Series:
+        if value not in VALUES:
+            raise ValueError(f"{value!r} is no value of answers; there are {', '.join(VALUES)}")
+        if value != PERCENT_DELIVERED:
+            return self.frame[value]
+        active = self.frame["active"].astype("float64")
+        return 100.0 * self.frame["delivered"] / active.where(active > 0)
+
+    def _cohorts(self, rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+        found = []
+        for column in sorted(name for name in self.frame.columns if name.startswith(FLAG)):
+            known = self.frame[column].notna()
+            named = rows[known].assign(
+                name=column.removeprefix(FLAG), on=self.frame.loc[known, column].astype("bool")
+            )
+            found.append(_grouped(named.astype({"name": "str"}), keys))
+        some = [one for one in found if len(one)]
+        if some:
+            return pd.concat(some, ignore_index=True)
+        empty = pd.Series([], dtype="bool")
+        return _grouped(rows.head(0).assign(name=pd.Series([], dtype="str"), on=empty), keys)
+
+
+def _grouped(rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    groups = rows.groupby(keys or pd.Series(0, index=rows.index), sort=True)
+    found = groups["value"].agg(["count", "mean", "std"]).assign(
+        size=groups.size(), errors=groups["error"].sum(), fallbacks=groups["fallback"].sum(), seconds=groups["seconds"].mean()
+    )  # fmt: skip
+    if "realised" in rows:
+        found = found.assign(realised=groups["realised"].mean(), looked=groups["realised"].count())
+    named = found.reset_index(names=keys) if keys else found.reset_index(drop=True)
+    more = [name for name in named.columns if name in ("realised", "looked")]
+    return named[[*keys, *GROUPED, *more]].astype(
+        dict.fromkeys(("size", "count", "errors", "fallbacks"), "int64")
+    )
+
+
+GROUPED = ("size", "count", "mean", "std", "errors", "fallbacks", "seconds")
+"""The columns of `Answers.groups` after those that name the groups."""
 
 
 class Read(Protocol):

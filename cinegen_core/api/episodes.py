@@ -23,7 +23,7 @@ from cinegen_core.api.endpoint import Call, as_json
 from cinegen_core.api.problems import FieldProblem, RefusalError, again, fields_of, wrong
 from cinegen_core.jobs import JobView
 from cinegen_core.scorer.model import quality_class
-from cinegen_core.store import Record
+from cinegen_core.store import Record, StoreError
 from cinegen_core.story import EpisodeRequest, StoryBible
 from cinegen_core.story.errors import StoryError
 from cinegen_core.story.load import bible_from
@@ -35,8 +35,11 @@ from cinegen_core.tiers.runner import TIERS
 LOOK = 0.05
 """Seconds between two looks at a job."""
 
-STILL_HERE = 300
-"""Looks without news after which a stream says that it is still there, lest a proxy takes it for dead."""
+LOOK_ELSEWHERE = 0.25
+"""Seconds between two looks at a job of another studio, which is in the database and no newer there."""
+
+STILL_HERE = 15.0
+"""Seconds without news after which a stream says that it is still there, lest a proxy takes it for dead."""
 
 GRACE = 30.0
 """Seconds that a waiting request is given beyond its budget, before it is answered with the job."""
@@ -175,24 +178,33 @@ async def show_job(call: Call) -> Response:
 
 
 def _standing(studio: Studio, job: str) -> tuple[JobView, Record | None]:
-    """A job and what it wrote; also of a job that the studio no longer remembers, as long as its episode is kept."""
+    """A job and what it wrote; also of a job that no studio remembers any more, as long as its episode is kept."""
     view = studio.job(job)
     if view is not None:
         kept = None if view.state == "running" else studio.store.record(view.season, job)
         return view, kept
-    for season in studio.store.seasons() if re.fullmatch(r"[0-9a-f]{16}", job) else ():
-        record = studio.store.record(season.id, job)
-        if record is not None:
-            found = JobView(
-                id=job, season=season.id, parent=record.parent, number=record.number, state="done", updates=()
-            )
-            return found, record
+    season = studio.store.season_of(job)
+    record = studio.store.record(season, job) if season is not None else None
+    if record is not None:
+        return _as_job(record), record
     raise RefusalError(404, "not-known", f"There is no job {job[:60]!r}, and no episode of this id.")
+
+
+def _as_job(record: Record) -> JobView:
+    return JobView(
+        id=record.id,
+        season=record.season,
+        parent=record.parent,
+        number=record.number,
+        state="done",
+        updates=(),
+        here=False,
+    )
 
 
 async def stop_job(call: Call) -> Response:
     job = str(call.request.path_params["id"])
-    call.studio.cancel(job)
+    await run_sync(call.studio.cancel, job)
     await run_sync(_standing, call.studio, job)
     location = call.location(job)
     return as_json(JobAccepted(job=job, location=location), 202, {"Location": location})
@@ -213,9 +225,10 @@ async def follow_job(call: Call) -> Response:
 async def _stream(studio: Studio, known: JobView, sent: int, location: str) -> AsyncIterator[str]:
     """What was not sent yet, and then what happens, to the job's end."""
     last: Update | None = None
-    quiet = 0
+    quiet = 0.0
+    look = LOOK if known.here else LOOK_ELSEWHERE
     while True:
-        view = studio.job(known.id) or known
+        view = known = await _now(studio, known)
         fresh = view.updates[_unsent(view.updates, sent, last) :]
         for number, update in enumerate(fresh, len(view.updates) - len(fresh) + 1):
             yield f"id: {number}\nevent: {update.kind}\ndata: {update.model_dump_json()}\n\n"
@@ -225,10 +238,21 @@ async def _stream(studio: Studio, known: JobView, sent: int, location: str) -> A
             end = JobEnd(job=view.id, state=view.state, error=view.error or None, location=location)
             yield f"event: end\ndata: {end.model_dump_json(by_alias=True)}\n\n"
             return
-        quiet = 0 if fresh else quiet + 1
-        if quiet and quiet % STILL_HERE == 0:
+        quiet = 0.0 if fresh else quiet + look
+        if quiet >= STILL_HERE:
+            quiet = 0.0
             yield ": still here\n\n"
-        await anyio.sleep(LOOK)
+        await anyio.sleep(look)
+
+
+async def _now(studio: Studio, known: JobView) -> JobView:
+    """How a job stands that stood like this a moment ago, as far as anybody can tell."""
+    if known.here:
+        return studio.job(known.id) or known
+    try:
+        return await run_sync(studio.job, known.id) or known
+    except StoreError:
+        return known  # who follows hears on when the database is back
 
 
 def _unsent(updates: Sequence[Update], sent: int, last: Update | None) -> int:

@@ -7,9 +7,11 @@ from typing import NamedTuple
 
 from sqlalchemy import (
     JSON,
+    Boolean,
     Column,
     Connection,
     DateTime,
+    Double,
     ExecutableDDLElement,
     Index,
     Integer,
@@ -123,6 +125,26 @@ _COMPARISONS = Table(
 )
 _COMPARISONS_STARTED = Index("ix_comparisons_started", _COMPARISONS.c.started)
 
+_LEADS = Table(
+    "leads",
+    MetaData(),
+    Column("name", String(40), primary_key=True),
+    Column("holder", String(200), nullable=False),
+    Column("fence", Integer, nullable=False),
+    Column("since", Double, nullable=False),
+    Column("until", Double, nullable=False),
+)
+
+_JOBS = Table(
+    "jobs",
+    MetaData(),
+    Column("id", String(16), primary_key=True),
+    Column("state", String(10), nullable=False),
+    Column("renewed", Double, nullable=False),
+    Column("stop", Boolean, nullable=False),
+    Column("data", Text, nullable=False),
+)
+
 # A migration's number is its place, from 1.
 MIGRATIONS: tuple[Migration, ...] = (
     Migration(
@@ -164,6 +186,8 @@ MIGRATIONS: tuple[Migration, ...] = (
     Migration(
         "comparisons of ways of writing", (CreateTable(_COMPARISONS), CreateIndex(_COMPARISONS_STARTED))
     ),
+    Migration("who leads the studios on this database", (CreateTable(_LEADS),)),
+    Migration("how jobs stand, for other studios", (CreateTable(_JOBS),)),
 )
 
 

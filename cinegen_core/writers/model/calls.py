@@ -8,6 +8,7 @@ import json
 import random
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, NamedTuple, TypeVar
 from urllib.parse import urlsplit
@@ -33,6 +34,9 @@ from cinegen_core.writers.model.schema import tight_schema
 
 Transport = Callable[[Provider], httpx2.AsyncBaseTransport]
 """What the calls to a provider travel over."""
+
+Gate = Callable[[Provider], AbstractAsyncContextManager[object]]
+"""What a call to a provider passes through, entered before it and left after it: where others wait for the same provider too."""
 
 T = TypeVar("T")
 
@@ -109,6 +113,11 @@ class _Answer(NamedTuple):
     cut: bool
 
 
+def open_gate(provider: Provider) -> AbstractAsyncContextManager[object]:
+    """Nobody else is waited for."""
+    return nullcontext()
+
+
 @dataclass
 class _Gates:
     """How many calls of one attempt go to a provider at once."""
@@ -123,7 +132,8 @@ class Calls:
     """The providers of a studio. May be used from several event loops in several threads at once.
 
     `failures` in a row open a provider's breaker for `rest` seconds; `tries` are made of what may go better again,
-    the wait before the second about `backoff` seconds, then twice that, and so on, or what the server asks for.
+    the wait before the second about `backoff` seconds, then twice that, and so on, or what the server asks for. `at_once` of
+    a provider holds for each attempt; `gate` is what its calls pass through beside, where several processes share the limit.
     """
 
     def __init__(
@@ -133,6 +143,7 @@ class Calls:
         clock: Callable[[], float],
         rng: random.Random,
         transport: Transport | None = None,
+        gate: Gate = open_gate,
         failures: int = 5,
         rest: float = 30.0,
         tries: int = 3,
@@ -142,6 +153,7 @@ class Calls:
         self._clock = clock
         self._rng = rng
         self._transport = transport
+        self._gate = gate
         self._tries = tries
         self._backoff = backoff
         self._lock = threading.Lock()
@@ -254,7 +266,7 @@ class Calls:
         while True:
             used = standing.structured
             try:
-                async with gate:
+                async with gate, self._gate(standing.provider):
                     return await self._call(standing.provider, used, question, answered, desk)
             except CallError as error:
                 said = str(error).casefold()
