@@ -17,6 +17,7 @@ from pages.compare_blind import WORDS
 from pages.compare_charts import rates_chart
 from pages.compare_held import Held
 from pages.frame import NO_DATA, table
+from pages.ink import spec_of
 from pages.shared import literal
 
 BY: dict[By, str] = {"way": "Ways", "tier": "Tiers", "writer": "Writers"}
@@ -104,9 +105,8 @@ def versus(pair: PairResult, by: By) -> str:
 def _pairs(pairs: list[PairResult], by: By) -> None:
     shown = [pair for pair in pairs if pair.estimate is not None]
     if shown:
-        st.altair_chart(
-            rates_chart([_charted(pair, by) for pair in shown[:CHARTED]]), width="stretch", alt=_ALT
-        )
+        spec = spec_of(lambda: rates_chart([_charted(pair, by) for pair in shown[:CHARTED]]))
+        st.vega_lite_chart(spec=spec, width="stretch", alt=_ALT)
         if len(shown) > CHARTED:
             st.caption(f"The first {CHARTED} of {len(shown)} pairs; the table has all.")
     table(

@@ -28,8 +28,8 @@ from cinegen_core.telling import TIER_WORDS
 from pages.explore_filters import in_words
 from pages.explore_held import Held
 from pages.explore_path import go, picked
-from pages.frame import NO_DATA, number, percent, span, table
-from pages.health_ink import Layered, ink, inked
+from pages.frame import NO_DATA, fold, number, percent, span, table
+from pages.ink import Layered, ink, inked, spec_of
 from pages.shared import literal
 
 MEASURES: Mapping[str, str] = {
@@ -181,23 +181,29 @@ def _distribution(look: Look) -> None:
         others,
         lambda answers: explore.distribution(answers, look.column),
     )
-    chart = distribution_chart(
-        view, title=look.titled(f"{look.words} of the answers"), unit=f"{look.words.lower()}, 0 to 10"
-    )
-    _brushable(chart, BRUSH_QUALITY, look, _distribution_words(view, look.words))
-    with st.expander("Distribution as a table"):
-        table(
-            {
-                "From": f"{row['low']:.2f}",
-                "To": f"{row['high']:.2f}",
-                "Class": str(row["class"]),
-                "Answers": f"{row['count']:,}",
-                "Share": percent(row["share"]),
-            }
-            for row in view[view["count"] > 0].to_dict("records")
+
+    def chart() -> Layered:
+        return distribution_chart(
+            view, title=look.titled(f"{look.words} of the answers"), unit=f"{look.words.lower()}, 0 to 10"
         )
-        if not view["count"].sum():
-            st.caption("No data.")
+
+    _brushable(chart, BRUSH_QUALITY, look, others, _distribution_words(view, look.words))
+    fold("Distribution as a table", lambda: _distribution_table(view), key="distribution_table")
+
+
+def _distribution_table(view: pd.DataFrame) -> None:
+    table(
+        {
+            "From": f"{row['low']:.2f}",
+            "To": f"{row['high']:.2f}",
+            "Class": str(row["class"]),
+            "Answers": f"{row['count']:,}",
+            "Share": percent(row["share"]),
+        }
+        for row in view[view["count"] > 0].to_dict("records")
+    )
+    if not view["count"].sum():
+        st.caption("No data.")
 
 
 def _distribution_words(view: pd.DataFrame, words: str) -> str:
@@ -215,24 +221,30 @@ def _trend(look: Look) -> None:
     view = look.held.view(
         ("trend", look.measure), look.tables, others, lambda answers: explore.trend(answers, look.column)
     )
-    chart = trend_chart(view, title=look.titled(f"{look.words} over time"), unit=look.unit)
-    _brushable(chart, BRUSH_TIME, look, _trend_words(view, look.words))
-    with st.expander("Trend as a table"):
-        if view.empty:
-            st.caption("No data.")
-        else:
-            st.caption(f"Newest first, by the {view['step'].iloc[0]}; an interval takes a few answers.")
-        table(
-            {
-                "From (UTC)": f"{row['at']:%d %b %Y, %H:%M}",
-                "Answers": f"{row['count']:,}",
-                "Mean": f"{row['mean']:.2f}",
-                "95 % interval": interval(row),
-                "Level": f"{row['level']:.2f}",
-                "Change": "another level begins" if row["change"] else "",
-            }
-            for row in view.iloc[::-1].to_dict("records")
-        )
+
+    def chart() -> Layered:
+        return trend_chart(view, title=look.titled(f"{look.words} over time"), unit=look.unit)
+
+    _brushable(chart, BRUSH_TIME, look, others, _trend_words(view, look.words))
+    fold("Trend as a table", lambda: _trend_table(view), key="trend_table")
+
+
+def _trend_table(view: pd.DataFrame) -> None:
+    if view.empty:
+        st.caption("No data.")
+    else:
+        st.caption(f"Newest first, by the {view['step'].iloc[0]}; an interval takes a few answers.")
+    table(
+        {
+            "From (UTC)": f"{row['at']:%d %b %Y, %H:%M}",
+            "Answers": f"{row['count']:,}",
+            "Mean": f"{row['mean']:.2f}",
+            "95 % interval": interval(row),
+            "Level": f"{row['level']:.2f}",
+            "Change": "another level begins" if row["change"] else "",
+        }
+        for row in view.iloc[::-1].to_dict("records")
+    )
 
 
 def _trend_words(view: pd.DataFrame, words: str) -> str:
@@ -248,14 +260,24 @@ def _trend_words(view: pd.DataFrame, words: str) -> str:
     )
 
 
-def _brushable(chart: Layered, brush: str, look: Look, words: str) -> None:
-    key = _key(brush, look.measure)
-    if not chart.title.text.endswith("no data"):
-        chart = chart.properties(height=_TALL)
-    made = inked(chart, ink())
-    # In SVG a brush has a role and no name, which stops screen readers; on a canvas the chart is one picture with its words.
-    made.usermeta = {"embedOptions": {"renderer": "canvas"}}
-    st.altair_chart(made, width="stretch", key=key, on_select="rerun", selection_mode=brush, alt=words)
+def _brushable(chart: Callable[[], Layered], brush: str, look: Look, filters: Filters, words: str) -> None:
+    """A chart of the answers that hold for `filters`."""
+    colours = ink()
+
+    def made() -> Layered:
+        found = chart()
+        if not found.title.text.endswith("no data"):
+            found = found.properties(height=_TALL)
+        found = inked(found, colours)
+        # In SVG a brush has a role and no name, which stops screen readers; on a canvas the chart is one picture with its words.
+        found.usermeta = {"embedOptions": {"renderer": "canvas"}}
+        return found
+
+    name = ("chart", brush, look.measure, colours)
+    st.vega_lite_chart(
+        spec=look.held.view(name, look.tables, filters, lambda answers: spec_of(made)),
+        width="stretch", key=_key(brush, look.measure), on_select="rerun", selection_mode=brush, alt=words,
+    )  # fmt: skip
 
 
 def interval(row: Mapping[Any, Any], digits: int = 2) -> str:
@@ -304,29 +326,41 @@ def group_view(look: Look, by: str) -> pd.DataFrame:
     return look.view(by, makers[by])
 
 
+def _group_title(look: Look, by: str) -> str:
+    own = {
+        "dimension": "The seven dimensions",
+        "engine": "Answers by whether an engine delivered",
+        "cohort": "Answers with a flag on and off",
+    }
+    return look.titled(own.get(by, f"{look.words} by {GROUPS[by].lower()}"))
+
+
+def _groups_chart(view: pd.DataFrame, look: Look, by: str) -> Layered:
+    title = _group_title(look, by)
+    if by == "dimension":
+        return means_chart(view, title=title, unit="mean score, 0 to 10", name="label")
+    if by == "engine":
+        return engines_chart(view, title=title, unit=look.unit)
+    if by == "cohort":
+        return cohorts_chart(view, title=title, unit=look.unit)
+    return means_chart(view, title=title, unit=look.unit)
+
+
 def groups(look: Look, by: str) -> None:
     """One kind of groups, as a chart and as a table."""
     view = group_view(look, by)
-    title = look.titled(f"{'Dimensions' if by == 'dimension' else look.words} by {GROUPS[by].lower()}")
-    if by == "dimension":
-        title = look.titled("The seven dimensions")
-        chart = means_chart(view, title=title, unit="mean score, 0 to 10", name="label")
-    elif by == "engine":
-        title = look.titled("Answers by whether an engine delivered")
-        chart = engines_chart(view, title=title, unit=look.unit)
-    elif by == "cohort":
-        title = look.titled("Answers with a flag on and off")
-        chart = cohorts_chart(view, title=title, unit=look.unit)
-    else:
-        if by == "tier":
-            view = view.assign(name=[TIER_WORDS.get(one, one) for one in view["name"]])
-        chart = means_chart(view, title=title, unit=look.unit)
-    st.altair_chart(
-        inked(chart, ink()),
-        width="stretch",
-        key=f"groups_{by}_{look.measure}",
-        alt=f"{title}. The table below has all figures.",
-    )
+    if by == "tier":
+        view = view.assign(name=[TIER_WORDS.get(one, one) for one in view["name"]])
+    title, colours = _group_title(look, by), ink()
+
+    def made() -> Layered:
+        return inked(_groups_chart(view, look, by), colours)
+
+    name = ("groups chart", by, look.measure, colours)
+    st.vega_lite_chart(
+        spec=look.held.view(name, look.tables, look.narrowed, lambda answers: spec_of(made)),
+        width="stretch", key=f"groups_{by}_{look.measure}", alt=f"{title}. The table below has all figures.",
+    )  # fmt: skip
     table(_rows(view, by))
     if view.empty:
         st.caption(_EMPTY.get(by, "No data: no answers."))

@@ -15,7 +15,7 @@ from cinegen_core.monitor.events import Series
 from pages.explore_answers import ORDERS, listed_view
 from pages.explore_charts import GROUPS, Look, group_view
 from pages.explore_path import chosen, own, picked
-from pages.frame import table
+from pages.frame import fold, table
 from pages.shared import literal
 
 _ENDINGS: Mapping[Ending, str] = {"csv": "CSV", "parquet": "Parquet"}
@@ -44,11 +44,14 @@ def take_away(me: Acting, look: Look) -> None:
             _MEDIA[ending], key="take_away", on_click="ignore", icon=":material/download:",
         )  # fmt: skip
     st.caption("Of the answers above, with what is brushed. " + _labelled(look))
-    with st.expander("What the columns say"):
+
+    def columns() -> None:
         table(
             {"Column": row["column"], "Type": row["type"], "Meaning": row["meaning"]}
             for row in meanings(labelled(_columns(look, made, what), look.filters.series)).to_dict("records")
         )
+
+    fold("What the columns say", columns, key="columns_say")
     st.markdown("A link that shows the same again, what is brushed as a filter:")
     st.code(link(_address(), look.narrowed, **own()), language=None, wrap_lines=True)
 

@@ -17,7 +17,7 @@ from cinegen_core.scorer import DIMENSION_WORDS
 from cinegen_core.telling import TIER_WORDS
 from pages.explore_held import Names
 from pages.explore_path import go
-from pages.frame import moment
+from pages.frame import fold, moment
 from pages.shared import literal
 
 _EARLIEST, _LATEST = datetime(1970, 1, 1), datetime(2200, 1, 1)  # noqa: DTZ001 (the control knows no zones; its label says UTC)
@@ -36,10 +36,8 @@ _FILLED = "explore_filled"
 def ask(filters: Filters, names: Names) -> None:
     """The form. What is applied goes into the address; what cannot be is said, and what was typed stays."""
     told = in_words(filters)
-    with st.expander(
-        f"Filters ({len(told)} in force)" if told else "Filters (none in force)", key="explore_filters"
-    ):
-        _form(filters, names)
+    label = f"Filters ({len(told)} in force)" if told else "Filters (none in force)"
+    fold(label, lambda: _form(filters, names), key="explore_filters")
     if told:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.caption(literal("; ".join(told) + "."))

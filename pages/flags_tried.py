@@ -19,6 +19,7 @@ from cinegen_core.steering import KEPT
 from pages.flags_readings import Tried, Wanted
 from pages.flags_sheets import Entry, entries_html, metric_words
 from pages.frame import moment
+from pages.ink import spec_of
 from pages.shared import literal
 
 SERIES_WORDS: dict[Series, str] = {
@@ -113,7 +114,7 @@ def what_if(found: Tried, declared: Declared, wanted: Wanted) -> None:
         told.append(f"As tried ({_rule(wanted.trigger)}): {summary(found.tried)}")
     st.markdown("\n".join(f"- {literal(words)}" for words in told))
     if found.points:
-        st.altair_chart(_chart(found, wanted, before), width="stretch")
+        st.vega_lite_chart(spec=spec_of(lambda: _chart(found, wanted, before)), width="stretch")
         st.caption(literal(_course_words(found, wanted)))
     lists = [("As declared", found.declared), ("As tried", found.tried)]
     for head, replayed in lists[: 1 if wanted.trigger == before else 2]:

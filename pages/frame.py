@@ -124,6 +124,18 @@ def operator_name(me: Acting) -> bool:
     return False
 
 
+def fold(label: str, draw: Callable[[], None], *, key: str) -> None:
+    """A part that is drawn once somebody has opened it, and stays from then on, so that nothing typed there is lost: what nobody
+    looks at costs nobody time."""
+    folded = st.expander(label, key=key, on_change="rerun")
+    seen = f"{key}_seen"
+    if folded.open:
+        st.session_state[seen] = True
+    if st.session_state.get(seen):
+        with folded:
+            draw()
+
+
 def refused(error: Exception) -> None:
     """What could not be done, in its own words."""
     st.error(literal(str(error)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import streamlit as st
@@ -11,19 +12,23 @@ from cinegen_core.acting import Acting
 from cinegen_core.drafting import draft_of, keep_bible
 from cinegen_core.jobs import JobView
 from cinegen_core.store import Season, StoreError
+from cinegen_core.store.episodes import Summary
 from cinegen_core.story import StoryBible
 from cinegen_core.story.errors import StoryError
 from pages.asking import choose_bible, how
 from pages.frame import page, refused
 from pages.generate_form import bible_form, forget, usable
-from pages.generate_path import asked, firsts, go, newest, record_of, stay, summaries, turn, way
+from pages.generate_path import around, asked, firsts, go, newest, record_of, stay, summaries, turn, way
 from pages.generate_read import begin, read, request_for
 from pages.generate_season import look_back
 from pages.generate_watch import watch
 from pages.script_view import PAGE_STYLE
 from pages.shared import literal
 
-_SEASONS_SHOWN = 12
+_SEASONS_SHOWN = 8
+_EPISODES_SHOWN = 12
+"""In the sidebar; all others are found in a list."""
+
 _VIEWS = {"": "Script", "season": "Season", "bible": "Bible"}
 
 
@@ -75,10 +80,24 @@ def _find(others: list[Season]) -> None:
 
 def _episodes(me: Acting, season: Season) -> None:
     current = asked("episode")
-    for one in way(summaries(me, season.id), current):
+    path = way(summaries(me, season.id), current)
+    for one in around(path, current, _EPISODES_SHOWN):
         kind: Literal["primary", "tertiary"] = "primary" if one.id == current else "tertiary"
         if st.button(f"{one.number}. {literal(one.title)}", key=f"to_{one.id}", width="stretch", type=kind):
             go(season=season.id, episode=one.id)
+    if len(path) > _EPISODES_SHOWN:
+        _find_episode(season, path)
+
+
+def _find_episode(season: Season, path: Sequence[Summary]) -> None:
+    titles = {one.id: f"{one.number}. {one.title}" for one in path}
+    found = st.selectbox(
+        f"All {len(path)} episodes", list(titles), index=None, key="find_episode",
+        format_func=titles.__getitem__, placeholder="Find an episode",
+    )  # fmt: skip
+    if found is not None:
+        del st.session_state["find_episode"]
+        go(season=season.id, episode=found)
 
 
 def _new_series(me: Acting) -> None:

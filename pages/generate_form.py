@@ -153,25 +153,35 @@ def _essentials(key: str, draft: BibleDraft) -> None:
 
 
 def _all(me: Acting, key: str, draft: BibleDraft, titled: bool) -> None:
-    series, people, places, world, story = st.tabs(
-        ["Series", "People", "Places", "World", "Threads and arcs"]
-    )
-    with series:
+    def series() -> None:
         if not titled:
             st.caption(f"The title is settled, since there are episodes: {literal(draft.title)}.")
         _fields(key, draft, _ESSENTIAL if titled else _ESSENTIAL[1:])
         _fields(key, draft, _SERIES)
-    with people:
+
+    def people() -> None:
         st.caption("Two people with a name who want something are enough.")
         _group(me, key, draft, "people")
-    with places:
-        _group(me, key, draft, "places")
-    with world:
-        _fields(key, draft, _WORLD)
-    with story:
+
+    def story() -> None:
         _fields(key, draft, _STORY)
         st.markdown("**Arcs**")
         _group(me, key, draft, "arcs")
+
+    parts: dict[str, Callable[[], None]] = {
+        "Series": series,
+        "People": people,
+        "Places": lambda: _group(me, key, draft, "places"),
+        "World": lambda: _fields(key, draft, _WORLD),
+        "Threads and arcs": story,
+    }
+    # A whole bible has a hundred fields: those of the part that is looked at are enough. What is typed is in the draft.
+    for tab, part in zip(
+        st.tabs(list(parts), key=f"part_{key}", on_change="rerun"), parts.values(), strict=True
+    ):
+        if tab.open:
+            with tab:
+                part()
 
 
 def _group(me: Acting, key: str, draft: BibleDraft, group: Group) -> None:

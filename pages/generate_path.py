@@ -108,6 +108,13 @@ def way(all_of: Sequence[Summary], current: str) -> tuple[Summary, ...]:
         path.append(newest(all_of, last.id) or last)
 
 
+def around(path: Sequence[Summary], current: str, most: int) -> Sequence[Summary]:
+    """At most so many of a way, the current episode in their midst where there are others on both sides of it; the last ones without it."""
+    place = next((place for place, one in enumerate(path) if one.id == current), len(path) - 1)
+    begin = max(0, min(place - most // 2, len(path) - most))
+    return path[begin : begin + most]
+
+
 def after(all_of: Sequence[Summary], id: str) -> Mapping[str, Summary]:
     """By choice, what was last written after any version of an episode, in its newest version."""
     first = firsts(all_of)

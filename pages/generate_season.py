@@ -82,23 +82,35 @@ def _episodes(season: Season, view: SeasonView) -> None:
         }
         for one in view.episodes
     )
-    for one in view.episodes:
-        with st.expander(literal(f"{one.number}. {one.title}"), key=f"what_{one.id}"):
-            st.markdown(literal(one.logline))
-            _rows(
-                [
-                    *(f"Opened: {question}" for question in one.opened),
-                    *(f"Closed: {question}" for question in one.closed),
-                    *(f"{learned.who} {_LEVELS[learned.level]}: {learned.what}" for learned in one.learned),
-                    *(
-                        f"{bond.who}'s trust of {bond.towards}: from {bond.before:+d} to {bond.after:+d}"
-                        for bond in one.bonds
-                    ),
-                    *one.happened,
-                ]
-            )
-            if st.button("Read it", key=f"read_{one.id}", icon=":material/menu_book:"):
-                go(season=season.id, episode=one.id)
+    st.fragment(_one)(season, view)
+
+
+def _one(season: Season, view: SeasonView) -> None:
+    """What one episode did to the story: to begin with the one in the address, else the last."""
+    by_id = {one.id: one for one in view.episodes}
+    if st.session_state.get("season_episode") not in by_id:
+        st.session_state["season_episode"] = (
+            asked("episode") if asked("episode") in by_id else view.episodes[-1].id
+        )
+    chosen = st.selectbox(
+        "What happened in", list(by_id), key="season_episode", format_func=lambda id: f"{by_id[id].number}. {by_id[id].title}"
+    )  # fmt: skip
+    one = by_id[chosen]
+    st.markdown(literal(one.logline))
+    _rows(
+        [
+            *(f"Opened: {question}" for question in one.opened),
+            *(f"Closed: {question}" for question in one.closed),
+            *(f"{learned.who} {_LEVELS[learned.level]}: {learned.what}" for learned in one.learned),
+            *(
+                f"{bond.who}'s trust of {bond.towards}: from {bond.before:+d} to {bond.after:+d}"
+                for bond in one.bonds
+            ),
+            *one.happened,
+        ]
+    )
+    if st.button("Read it", key="read_this", icon=":material/menu_book:"):
+        go(season=season.id, episode=one.id)
 
 
 def _threads(view: SeasonView) -> None:

@@ -11,9 +11,9 @@ import streamlit as st
 
 from cinegen_core.monitor.metrics import LEAST_PAIRS, CohortFigures, Correlation, Figures
 from cinegen_core.telling import TIER_WORDS
-from pages.frame import NO_DATA, number, percent, span, table
-from pages.health_ink import Ink, Layered, ink, inked
+from pages.frame import NO_DATA, fold, number, percent, span, table
 from pages.health_readings import LATENCY_DAYS, DayTimes
+from pages.ink import Ink, Layered, ink, inked, spec_of
 from pages.shared import literal
 
 if TYPE_CHECKING:
@@ -100,18 +100,23 @@ def times(found: Figures, days: Sequence[DayTimes] | None) -> None:
     elif len(days) < 2:
         st.caption("By day: not before there are answers on two days.")
     else:
-        st.altair_chart(latency_chart(days, ink()), width="stretch", alt=_latency_words(days))
-        with st.expander("The same by day, as a table"):
-            table(
-                {
-                    "Day (UTC)": f"{one.day:%d %b}",
-                    "Answers": f"{one.answers:,}",
-                    "P50": span(one.times.p50),
-                    "P95": span(one.times.p95),
-                    "P99": span(one.times.p99),
-                }
-                for one in reversed(days)
-            )
+        colours = ink()
+        spec = spec_of(lambda: latency_chart(days, colours))
+        st.vega_lite_chart(spec=spec, width="stretch", alt=_latency_words(days))
+        fold("The same by day, as a table", lambda: _by_day(days), key="times_by_day")
+
+
+def _by_day(days: Sequence[DayTimes]) -> None:
+    table(
+        {
+            "Day (UTC)": f"{one.day:%d %b}",
+            "Answers": f"{one.answers:,}",
+            "P50": span(one.times.p50),
+            "P95": span(one.times.p95),
+            "P99": span(one.times.p99),
+        }
+        for one in reversed(days)
+    )
 
 
 def _latency_words(days: Sequence[DayTimes]) -> str:
@@ -243,7 +248,9 @@ def readers(found: Figures) -> None:
         )
         return
     rows: dict[str, Correlation] = {"quality": found.rating_quality, **(found.rating_dimensions or {})}
-    st.altair_chart(agreement_chart(rows, ink()), width="stretch", alt=_agreement_words(found.rating_quality))
+    colours = ink()
+    spec = spec_of(lambda: agreement_chart(rows, colours))
+    st.vega_lite_chart(spec=spec, width="stretch", alt=_agreement_words(found.rating_quality))
     table(
         (
             {

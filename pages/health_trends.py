@@ -11,8 +11,8 @@ import streamlit as st
 
 from cinegen_core.monitor.outlook import Day, Outlook
 from cinegen_core.monitor.trends import LEAST_DAYS, LEAST_POINTS, Forecast, Trend
-from pages.frame import number, percent, span, table
-from pages.health_ink import Ink, Layered, ink, inked
+from pages.frame import fold, number, percent, span, table
+from pages.ink import Ink, Layered, ink, inked, spec_of
 
 _WORDS = {"IMPROVING": "rises", "STABLE": "is stable", "DECLINING": "falls"}
 What = Literal["quality", "episodes"]
@@ -35,19 +35,23 @@ def trends(found: Outlook, now: datetime) -> None:
         )
     _one("episodes", over, found.volume, found.volume_ahead, ())
     st.markdown(_forecast_words(found.volume_ahead, len(over), "episodes", "a day", 0))
-    with st.expander("The days, as a table"):
-        table(
-            {
-                "Day (UTC)": f"{day.day:%d %b}{'' if day in over else ', so far'}",
-                "Episodes": f"{day.episodes:,}",
-                "Quality": number(day.quality, "", 2),
-                "Errors": percent(day.error_rate),
-                "Fallbacks": percent(day.fallback_rate),
-                "Engines": percent(day.engine_success_rate),
-                "Mean time": span(day.seconds),
-            }
-            for day in reversed(found.days)
-        )
+    fold("The days, as a table", lambda: _table(found.days, over), key="trend_days")
+
+
+def _table(days: Sequence[Day], over: Sequence[Day]) -> None:
+    """`over` are the days that have ended."""
+    table(
+        {
+            "Day (UTC)": f"{day.day:%d %b}{'' if day in over else ', so far'}",
+            "Episodes": f"{day.episodes:,}",
+            "Quality": number(day.quality, "", 2),
+            "Errors": percent(day.error_rate),
+            "Fallbacks": percent(day.fallback_rate),
+            "Engines": percent(day.engine_success_rate),
+            "Mean time": span(day.seconds),
+        }
+        for day in reversed(days)
+    )
 
 
 def _one(
@@ -57,7 +61,9 @@ def _one(
     words = trend_words(what, trend)
     st.markdown(words)
     if len(days) > 1:
-        st.altair_chart(chart(what, days, ahead, changes, ink()), width="stretch", alt=words)
+        colours = ink()
+        spec = spec_of(lambda: chart(what, days, ahead, changes, colours))
+        st.vega_lite_chart(spec=spec, width="stretch", alt=words)
     else:
         st.caption("A chart takes two whole days.")
 

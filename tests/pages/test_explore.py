@@ -138,10 +138,20 @@ class TestWithoutAnswers:
         assert "cannot be reached" in opened().error[0].value
 
 
+def unfolded(page: AppTest, *keys: str) -> AppTest:
+    """With these parts opened, which are drawn only then."""
+    for key in keys:
+        page.session_state[key] = True
+    return fine(page.run())
+
+
 class TestFilters:
     def test_the_address_filters_and_the_form_shows_it(self, studio: Studio) -> None:
         record(studio, MANY)
-        page = opened(quality="7..8.5", tiers="comprehensive", cohorts="genre_engines:on", dialogue="6..")
+        page = unfolded(
+            opened(quality="7..8.5", tiers="comprehensive", cohorts="genre_engines:on", dialogue="6.."),
+            "explore_filters",
+        )
         wanted = left(
             quality=Span(low=7, high=8.5),
             tiers=("comprehensive",),
@@ -158,7 +168,7 @@ class TestFilters:
         self, studio: Studio
     ) -> None:
         record(studio, MANY)
-        page = opened()
+        page = unfolded(opened(), "explore_filters")
         page.multiselect(key="explore_filter_genres").set_value(["comedy"])
         page.number_input(key="explore_filter_quality.high").set_value(7.5)
         page.button(key="FormSubmitter:explore_form-Apply filters").click()
@@ -173,7 +183,9 @@ class TestFilters:
 
     def test_what_a_control_cannot_show_stays_as_the_address_had_it(self, studio: Studio) -> None:
         record(studio, MANY)
-        page = opened(since="2025-12-20T09:30:15Z", number="1.5..", writers="somebody else")
+        page = unfolded(
+            opened(since="2025-12-20T09:30:15Z", number="1.5..", writers="somebody else"), "explore_filters"
+        )
         page.multiselect(key="explore_filter_writers").set_value([])
         page.button(key="FormSubmitter:explore_form-Apply filters").click()
         fine(page.run())
@@ -184,7 +196,7 @@ class TestFilters:
 
     def test_limits_the_wrong_way_round_change_nothing_and_stay_typed(self, studio: Studio) -> None:
         record(studio, MANY)
-        page = opened()
+        page = unfolded(opened(), "explore_filters")
         page.number_input(key="explore_filter_world.low").set_value(8.0)
         page.number_input(key="explore_filter_world.high").set_value(6.0)
         page.button(key="FormSubmitter:explore_form-Apply filters").click()
@@ -244,6 +256,7 @@ class TestWhatIsSeen:
         assert [one.label for one in page.expander if "table" in one.label] == [
             "Distribution as a table", "Trend as a table",
         ]  # fmt: skip
+        page = unfolded(page, "distribution_table", "trend_table")
         assert '<th scope="col">Class</th>' in shown(page)
         assert '<th scope="col">95 % interval</th>' in shown(page)
 
@@ -252,7 +265,7 @@ class TestWhatIsSeen:
             studio,
             [an_answer(f"a{n:03}", at=ago(hours=n), quality=8.5 if n < 30 else 5.5) for n in range(60)],
         )
-        page = opened()
+        page = unfolded(opened(), "trend_table")
         assert "another level begins" in shown(page)
         assert "another level from" in charts(page)[1].proto.spec
 
@@ -433,7 +446,7 @@ class TestTakingAway:
         (button,) = page.get("download_button")
         assert not button.proto.disabled
         assert "file's name, say that it is simulated" in shown(page)
-        assert "when the step begins, UTC" in shown(page)
+        assert "when the step begins, UTC" in shown(unfolded(page, "columns_say"))
 
     def test_the_link_opens_the_same_view_with_what_is_brushed(self, studio: Studio) -> None:
         record(studio, MANY)

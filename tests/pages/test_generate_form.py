@@ -174,17 +174,26 @@ def test_what_was_typed_is_there_after_a_reload_and_after_going_elsewhere(studio
     assert without_errors(page).text_input(key=f"{key}.title").value == "Slack <b>Water</b>"
 
 
+def part(page: AppTest, key: str, name: str) -> AppTest:
+    """The form with another of its parts in front."""
+    page.session_state[f"part_{key}"] = name
+    return without_errors(page.run())
+
+
 def test_the_short_form_unfolds_into_all_of_the_bible_and_people_can_come_and_go(studio: Studio) -> None:
     page, key = short_form()
     page = filled(page, key)
     page.button(key="form_extent").click().run()
     page = without_errors(page)
     assert param(page, "form") == "all"
+    page = part(page, key, "People")
     assert page.text_input(key=f"{key}.people.0.name").value == "Marit Vold"
     assert page.text_area(key=f"{key}.people.1.want").value == "to keep it shut"
     page.button(key=f"{key}.people.more").click().run()
     page.text_input(key=f"{key}.people.2.name").set_value("Pip").run()
+    page = part(page, key, "Threads and arcs")
     page.text_area(key=f"{key}.threads").set_value("Who cut the page?\nWho polishes the tag?").run()
+    page = part(page, key, "People")
     page.button(key=f"{key}.people.0.out").click().run()
     page = without_errors(page)
     assert [page.text_input(key=f"{key}.people.{n}.name").value for n in (0, 1)] == ["Ansel Roe", "Pip"]
@@ -241,7 +250,7 @@ def test_changes_can_be_dropped(studio: Studio) -> None:
 
 def test_a_bible_that_cannot_be_used_yet_cannot_be_saved_and_says_why(studio: Studio) -> None:
     season = studio.open_season(a_bible()).id
-    page = opened(season=season, view="bible")
+    page = part(opened(season=season, view="bible"), season, "People")
     page.text_input(key=f"{season}.people.1.name").set_value("marit vold").run()
     page = without_errors(page)
     assert page.error[0].value == "This keeps the bible from being used:"

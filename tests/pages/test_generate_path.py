@@ -70,3 +70,12 @@ def test_versions_that_come_to_follow_themselves_are_no_endless_way() -> None:
     assert set(ids(versions_of(circle, ONE))) <= {ONE, TWO_A}
     parents = (kept(ONE, 1, parent=TWO_A), kept(TWO_A, 2, parent=ONE))
     assert ids(way(parents, ONE))
+
+
+def test_of_a_long_way_those_around_the_current_episode_are_listed() -> None:
+    path = [summary(str(number), number=number) for number in range(1, 51)]
+    listed = {current: [one.number for one in around(path, current, 12)] for current in ("1", "25", "50", "")}
+    assert listed["1"] == list(range(1, 13))
+    assert listed["25"] == list(range(19, 31))
+    assert listed["50"] == listed[""] == list(range(39, 51))
+    assert [one.number for one in around(path[:5], "2", 12)] == [1, 2, 3, 4, 5]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import altair as alt
 import streamlit as st
+from altair.utils.schemapi import debug_mode
 
 Layered = alt.LayerChart | alt.FacetChart
 
@@ -30,6 +32,20 @@ def ink() -> Ink:
         )
     )
     return Ink(text, accent, line)
+
+
+Spec = dict[str, Any]
+"""A chart in Vega-Lite, its data with it."""
+
+
+def spec_of(make: Callable[[], Layered]) -> Spec:
+    """A chart, ready to be shown again and again.
+
+    Altair looks up every part of a chart in its schema, which takes longer than all else. The charts' tests have it do that; a
+    reader need not wait for it.
+    """
+    with debug_mode(False):
+        return dict(make().to_dict())
 
 
 def inked(chart: Layered, colours: Ink) -> Layered:
