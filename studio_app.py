@@ -19,7 +19,7 @@ else:
     from starlette.routing import Mount, Route
     from streamlit.runtime.pages_manager import PagesManager
 
-    from pages.shared import TheApi, closing
+    from pages.shared import TheApi, lifespan
 
     # Until st.navigation has been called once, Streamlit would run a page that is opened by its own address without this file.
     PagesManager.uses_pages_directory = False
@@ -28,4 +28,4 @@ else:
         *(Route(path, TheApi()) for path in ("/api", "/metrics", "/healthz")),
         Mount("/api", app=TheApi()),
     ]
-    app = st.App(__file__, routes=routes, lifespan=closing)
+    app = st.App(__file__, routes=routes, lifespan=lifespan)

@@ -25,6 +25,8 @@ import typer
 from pydantic import ValidationError
 
 from cinegen_core.cli_ablate import add_ablate
+from cinegen_core.cli_batch import add_batch
+from cinegen_core.cli_events import add_events
 from cinegen_core.cli_flags import flags_app
 from cinegen_core.cli_monitor import monitor_commands
 from cinegen_core.cli_report import add_report
@@ -104,7 +106,9 @@ Without = Annotated[
 app.add_typer(flags_app(lambda: _steering()), name="flags")
 add_simulate(app, lambda: _settings(), SystemClock())
 add_ablate(app, SystemClock())
+add_batch(app, lambda: _settings(), SystemClock())
 add_report(app, lambda: _settings(), SystemClock())
+add_events(app, lambda: _settings(), SystemClock())
 add_store(app, lambda: _settings(), SystemClock())
 monitor_commands(
     app,
@@ -314,8 +318,14 @@ def serve(
         "--server.headless=true",
         "--browser.gatherUsageStats=false",
         "--client.showSidebarNavigation=false",
+        # Streamlit would give the address before anything answers there.
+        "--logger.hideWelcomeMessage=true",
+        "--runner.postScriptGC=false",
     ]
-    typer.echo(f"The studio is at http://127.0.0.1:{settings.port} (Ctrl-C closes it).", err=True)
+    typer.echo(
+        f"The studio opens at http://127.0.0.1:{settings.port} as soon as it is ready (Ctrl-C closes it).",
+        err=True,
+    )
     # Streamlit looks for .streamlit/config.toml in the folder that it is started in; what was given
     # relative to the folder we are in now must not move with us.
     environ = {**os.environ, "CINEGEN_DATA_DIR": str(settings.data_dir.absolute())}

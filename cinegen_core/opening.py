@@ -9,8 +9,8 @@ import time
 import webbrowser
 from collections.abc import Callable, Mapping
 
-PATIENCE = 30.0
-"""Seconds to wait for the studio to answer."""
+PATIENCE = 120.0
+"""Seconds to wait for the studio to answer: it reads what is recorded first."""
 
 
 def has_screen(platform: str, environ: Mapping[str, str]) -> bool:

@@ -20,7 +20,6 @@ from pages.asking import Wish, how
 from pages.frame import refused
 from pages.generate_beside import beside
 from pages.generate_path import after, asked, go, newest, summaries
-from pages.generate_room import the_room
 from pages.script_view import differences_html, marks_of, script_html
 from pages.shared import literal
 
@@ -70,7 +69,7 @@ def begin(
     me: Acting, season: Callable[[], Season], request: EpisodeRequest, wish: Wish, parent: str | None = None
 ) -> None:
     """Has an episode written, in a season that is opened only now, and goes to where it can be watched."""
-    if len(me.studio.jobs()) >= me.studio.settings.jobs:
+    if len(me.studio.jobs(here=True)) >= me.studio.settings.jobs:
         refused(
             StudioBusyError(
                 f"{me.studio.settings.jobs} episodes are being written at the moment. Wait for one, or stop one."
@@ -83,7 +82,6 @@ def begin(
     except StudioBusyError as error:
         refused(error)
         return
-    the_room().began(job, me.studio.now)
     go(season=there.id, episode=parent, job=job)
 
 

@@ -16,7 +16,6 @@ from cinegen_core.story.editing import MOST_CHARACTERS, MOST_CUE, Insert, Remove
 from cinegen_core.studio import StudioBusyError
 from pages.frame import refused
 from pages.generate_path import asked, go, turn
-from pages.generate_room import the_room
 from pages.generate_watch import progress, stop_button
 from pages.script_view import line_link
 from pages.shared import literal
@@ -221,7 +220,6 @@ def _scene(me: Acting, season: Season, record: Record, *, busy: bool) -> None:
     except (RevisionError, StudioBusyError) as error:
         refused(error)
         return
-    the_room().began(job, me.studio.now)
     go(season=season.id, episode=record.id, beside="revise", job=job, scene=str(number))
 
 

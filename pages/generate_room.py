@@ -1,10 +1,9 @@
-"""What the server remembers for the Generate page beyond one visit: bibles that are being filled in, and when jobs began."""
+"""What the server remembers for the Generate page beyond one visit: bibles that are being filled in."""
 
 from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from datetime import datetime
 
 import streamlit as st
 
@@ -12,7 +11,7 @@ from cinegen_core.acting import Acting
 from cinegen_core.drafting import BibleDraft
 
 MOST = 300
-"""Of each kind; the one that was left alone for longest goes first."""
+"""The one that was left alone for longest goes first."""
 
 
 class Room:
@@ -21,7 +20,6 @@ class Room:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._drafts: OrderedDict[tuple[str, str], BibleDraft] = OrderedDict()
-        self._begun: OrderedDict[str, datetime] = OrderedDict()
 
     def draft(self, me: Acting, key: str) -> BibleDraft | None:
         """What this person has typed under this key; nobody else sees it."""
@@ -38,17 +36,6 @@ class Room:
     def drop_draft(self, me: Acting, key: str) -> None:
         with self._lock:
             self._drafts.pop((me.person.id, key), None)
-
-    def began(self, job: str, at: datetime) -> None:
-        with self._lock:
-            self._begun[job] = at
-            while len(self._begun) > MOST:
-                self._begun.popitem(last=False)
-
-    def begun(self, job: str) -> datetime | None:
-        """When a job began that was begun here; None for others."""
-        with self._lock:
-            return self._begun.get(job)
 
 
 @st.cache_resource(show_spinner=False)

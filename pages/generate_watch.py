@@ -10,12 +10,11 @@ import streamlit as st
 from cinegen_core.access import Action
 from cinegen_core.acting import Acting
 from cinegen_core.jobs import JobView
-from cinegen_core.store import Season
+from cinegen_core.store import Season, StoreError
 from cinegen_core.telling import TIER_WORDS
 from cinegen_core.writers.embedded import EmbeddedWriter
 from cinegen_core.writers.template import TemplateWriter
-from pages.frame import span
-from pages.generate_room import the_room
+from pages.frame import refused, span
 from pages.script_view import draft_html
 from pages.shared import literal
 
@@ -74,7 +73,13 @@ def progress(me: Acting, view: JobView) -> None:
 
     @st.fragment(run_every=LOOK)
     def look() -> None:
-        now = me.studio.job(view.id)
+        try:
+            now = me.studio.job(view.id)
+        except StoreError as error:
+            # Another studio may write it, and be asked through the database; what was seen last stays, and the next look asks again.
+            _shown(me, view)
+            refused(error)
+            return
         if now is None or now.state != "running":
             st.rerun()
         else:
@@ -92,11 +97,10 @@ def _shown(me: Acting, view: JobView) -> None:
 
 
 def _so_far(me: Acting, view: JobView) -> str:
-    begun = the_room().begun(view.id)
     calls = [update for update in view.updates if update.kind == "call"]
     parts = []
-    if begun is not None:
-        parts.append(f"{span(max(0.0, (me.studio.now - begun).total_seconds()))} so far")
+    if view.started is not None:
+        parts.append(f"{span(max(0.0, (me.studio.now - view.started).total_seconds()))} so far")
     if calls:
         parts.append(f"{len(calls)} calls, {sum(call.tokens for call in calls):,} tokens")
         cost = sum(call.cost for call in calls)

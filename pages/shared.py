@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
+import importlib
 import logging
 import os
+import pkgutil
 import re
 import signal
 import threading
@@ -13,10 +16,12 @@ from types import FrameType
 from typing import Any
 
 import streamlit as st
+import typer
 from anyio.to_thread import run_sync
 from starlette.applications import Starlette
 from starlette.types import Receive, Scope, Send
 
+import pages
 from cinegen_core.api import again, api_app
 from cinegen_core.flags import DeclarationError
 from cinegen_core.settings import Settings, SettingsError
@@ -26,6 +31,12 @@ from cinegen_core.studio import Studio, open_studio
 CANNOT_OPEN = (DeclarationError, SettingsError, StoreError)
 """What opening a studio raises where something that it needs is not as it should be."""
 
+
+READ_AT_START = 50_000
+"""Events that are few enough to make tables of them before the first visitor comes; more of them wait until somebody explores."""
+
+_SCRIPTS = ("generate", "compare", "explore", "flags", "health")
+"""The pages themselves, which are run and not imported."""
 
 GRACE = 3.0
 """Seconds that visitors have to leave when the server is told to end."""
@@ -44,11 +55,32 @@ def the_studio() -> Studio:
 
 
 @asynccontextmanager
-async def closing(app: object) -> AsyncIterator[dict[str, Any]]:
-    """With the server the studio ends: what is being written stops, and its last heartbeat says that it was meant to."""
+async def lifespan(app: object) -> AsyncIterator[dict[str, Any]]:
+    """The server says that it is ready once the studio is, so that the first visitor waits no longer than the next. With the server
+    the studio ends: what is being written stops, and its last heartbeat says that it was meant to."""
     _wait_for_no_tab()
+    await run_sync(_get_ready)
+    typer.echo("The studio is ready.")
     yield {}
     await run_sync(the_studio.clear)
+
+
+def _get_ready() -> None:
+    """Opens the studio, and reads what the pages need: a studio that cannot be opened tells every visitor why."""
+    for module in pkgutil.iter_modules(pages.__path__):
+        if module.name not in ("map", *_SCRIPTS):
+            importlib.import_module(f"pages.{module.name}")
+    try:
+        studio = the_studio()
+        if studio.monitoring is not None:
+            _built_api()
+            if studio.monitoring.last() <= READ_AT_START:
+                studio.book(studio.series).tables()
+    except CANNOT_OPEN:
+        logging.getLogger(__name__).exception("The studio cannot be opened.")
+    # What is there now stays: the collector need not look at it again and again.
+    gc.collect()
+    gc.freeze()
 
 
 def _wait_for_no_tab() -> None:

@@ -62,7 +62,7 @@ def served(folder: Path, *, port: int = 0, **settings: str) -> Iterator[str]:
     with subprocess.Popen(command, cwd=ROOT, env=environ, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
         try:
-            if not any(str(port) in line for line in server.stdout):
+            if not any("is ready" in line for line in server.stdout):
                 raise RuntimeError(f"the studio on port {port} ended before it could be reached")
             yield f"http://127.0.0.1:{port}"
         finally:

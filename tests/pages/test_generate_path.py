@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from cinegen_core.store.episodes import Summary
-from pages.generate_path import after, newest, versions_of, way
+from pages.generate_path import after, around, newest, versions_of, way
 
 ONE, TWO_A, TWO_B, ONE_ANEW, TWO_A_ANEW, THREE = (f"{n:016x}" for n in range(1, 7))
 
@@ -73,9 +73,11 @@ def test_versions_that_come_to_follow_themselves_are_no_endless_way() -> None:
 
 
 def test_of_a_long_way_those_around_the_current_episode_are_listed() -> None:
-    path = [summary(str(number), number=number) for number in range(1, 51)]
-    listed = {current: [one.number for one in around(path, current, 12)] for current in ("1", "25", "50", "")}
-    assert listed["1"] == list(range(1, 13))
-    assert listed["25"] == list(range(19, 31))
-    assert listed["50"] == listed[""] == list(range(39, 51))
-    assert [one.number for one in around(path[:5], "2", 12)] == [1, 2, 3, 4, 5]
+    path = [kept(f"{number:016x}", number, number=number) for number in range(1, 51)]
+    listed = {
+        current: [one.number for one in around(path, f"{current:016x}", 12)] for current in (1, 25, 50, 99)
+    }
+    assert listed[1] == list(range(1, 13))
+    assert listed[25] == list(range(19, 31))
+    assert listed[50] == listed[99] == list(range(39, 51))
+    assert [one.number for one in around(path[:5], path[1].id, 12)] == [1, 2, 3, 4, 5]
