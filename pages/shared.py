@@ -32,7 +32,7 @@ CANNOT_OPEN = (DeclarationError, SettingsError, StoreError)
 """What opening a studio raises where something that it needs is not as it should be."""
 
 
-READ_AT_START = 50_000
+READ_AT_START = 200_000
 """Events that are few enough to make tables of them before the first visitor comes; more of them wait until somebody explores."""
 
 _SCRIPTS = ("generate", "compare", "explore", "flags", "health")
