@@ -11,6 +11,7 @@ import importlib
 import os
 import platform
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -23,6 +24,7 @@ from openfeature.evaluation_context import EvaluationContext
 from openfeature.provider import FeatureProvider
 from openfeature.provider.in_memory_provider import InMemoryFlag, InMemoryProvider
 
+from benchmarks.figures import Promise, Report, add_json, beside, repeated, write
 from cinegen_core.flags.evaluate import Snapshot
 from cinegen_core.flags.model import Context, Declared, Dependency, Flag, Strategy
 from cinegen_core.flags.openfeature import FlagProvider
@@ -43,13 +45,14 @@ class Contender(NamedTuple):
 
 
 class Figure(NamedTuple):
-    """Seconds per evaluation: the median of the repeats, the fastest and the slowest. `on` is the share of people."""
+    """Seconds per evaluation: the median of the repeats, the fastest and the slowest, and each. `on` is the share of people."""
 
     contender: Contender
     median: float
     fastest: float
     slowest: float
     on: float
+    each: tuple[float, ...]
 
     @property
     def row(self) -> str:
@@ -242,6 +245,7 @@ def measure(contenders: Sequence[Contender], key: str, repeats: int) -> list[Fig
     seconds: dict[str, list[float]] = {contender.name: [] for contender in contenders}
     on = {contender.name: contender.run(key) for contender in contenders}
     for repeat in range(repeats):
+        print(f"{key}: repeat {repeat + 1} of {repeats}", file=sys.stderr)
         first = repeat % len(contenders)
         for contender in [*contenders[first:], *contenders[:first]]:
             started = time.perf_counter()
@@ -254,16 +258,44 @@ def measure(contenders: Sequence[Contender], key: str, repeats: int) -> list[Fig
             min(seconds[contender.name]),
             max(seconds[contender.name]),
             on[contender.name] / len(PEOPLE),
+            tuple(seconds[contender.name]),
         )
         for contender in contenders
     ]
+
+
+class Found(NamedTuple):
+    """What was measured, by flag; what is missing, and what was promised of the rest."""
+
+    figures: dict[str, list[Figure]]
+    missing: list[str]
+    promises: list[Promise]
+
+    @property
+    def json(self) -> Report:
+        """Ours in microseconds, and the others in the time of ours, which each repeat has measured beside them."""
+        told = {}
+        for key, many in self.figures.items():
+            ours = next(one for one in many if one.contender.name == CONTENDERS[0][0])
+            told[f"{key}, {ours.contender.name}"] = repeated([1e6 * one for one in ours.each], "µs")
+            for one in many:
+                if one.contender.name not in (CONTENDERS[0][0], CONTENDERS[1][0]):
+                    told[f"{key}, {one.contender.name}: times the time of ours"] = beside(one.each, ours.each, better="")  # fmt: skip
+        split = {one.contender.name: one for one in self.figures[SPLIT]}
+        theirs, through = CONTENDERS[5][0], CONTENDERS[6][0]
+        told[THROUGH] = beside(split[through].each, split[theirs].each)
+        return Report(name="flags_speed", figures=told, promises=tuple(self.promises), left_out=tuple(self.missing))  # fmt: skip
+
+
+THROUGH = f"{SPLIT}, ours through OpenFeature, in its in-memory provider's time"
 
 
 def promise(words: str, kept: bool) -> str:
     return f"* {words}: {'kept' if kept else '**not kept**'}"
 
 
-def report(repeats: int, day: str) -> str:
+def report(repeats: int, day: str) -> tuple[str, Found]:
+    """The tables, and what they hold."""
     load = os.getloadavg()[0]
     contenders, missing = ready()
     titles = {
@@ -289,26 +321,33 @@ def report(repeats: int, day: str) -> str:
         ]
     split, dependent = ({one.contender.name: one.median for one in figures[key]} for key in titles)
     first, theirs, through = CONTENDERS[0][0], CONTENDERS[5][0], CONTENDERS[6][0]
-    ratio = split[through] / split[theirs]
+    each = {one.contender.name: one.each for one in figures[SPLIT]}
+    ratio = beside(each[through], each[theirs]).value
+    promises = [
+        Promise(
+            words=f"at least 300,000 explained evaluations a second at 25 %, context included: {1 / split[first]:,.0f}",
+            kept=split[first] <= 1 / 300_000,
+            figure=f"{SPLIT}, {first}",
+        ),
+        Promise(
+            words=f"at least 150,000 with one dependency: {1 / dependent[first]:,.0f}",
+            kept=dependent[first] <= 1 / 150_000,
+            figure=f"{DEPENDENT}, {first}",
+        ),
+        Promise(
+            words=f"through OpenFeature within 1.15 of its in-memory provider, which draws no bucket: {ratio:.2f}",
+            kept=ratio <= 1.15,
+            figure=THROUGH,
+        ),
+    ]
     lines += [
         "",
         "## Promises",
         "",
-        promise(
-            f"at least 300,000 explained evaluations a second at 25 %, context included: {1 / split[first]:,.0f}",
-            split[first] <= 1 / 300_000,
-        ),
-        promise(
-            f"at least 150,000 with one dependency: {1 / dependent[first]:,.0f}",
-            dependent[first] <= 1 / 150_000,
-        ),
-        promise(
-            f"through OpenFeature within 1.15 of its in-memory provider, which draws no bucket: {ratio:.2f}",
-            ratio <= 1.15,
-        ),
+        *(promise(one.words, one.kept) for one in promises),
         *(f"* left out: {one}" for one in missing),
     ]
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines) + "\n", Found(figures, missing, promises)
 
 
 def main() -> None:
@@ -316,8 +355,10 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=15)
     parser.add_argument("--out", type=Path)
     parser.add_argument("--date", default=time.strftime("%Y-%m-%d"))
+    add_json(parser)
     options = parser.parse_args()
-    text = report(options.repeats, options.date)
+    text, found = report(options.repeats, options.date)
+    write(found.json, options.json)
     print(text, end="")
     if options.out:
         options.out.write_text(text, encoding="utf-8")

@@ -25,6 +25,7 @@ from typing import Any
 import pandas as pd
 from starlette.testclient import TestClient
 
+from benchmarks.figures import Figure, Report, add_json, at_most, write
 from cinegen_core.api import api_app
 from cinegen_core.monitor.events import GenerationEvent
 from cinegen_core.monitoring import Monitoring
@@ -153,7 +154,7 @@ def measure(folder: Path) -> dict[str, Any]:
     database.close()
     return {
         "opened": opened, "cold": cold,
-        "median": statistics.median(latencies), "p95": sorted(latencies)[int(0.95 * len(latencies))],
+        "median": statistics.median(latencies), "p5": sorted(latencies)[int(0.05 * len(latencies))], "p95": sorted(latencies)[int(0.95 * len(latencies))],
         "memory": after - before, "pandas_load": table.attrs["seconds"], "pandas": statistics.median(warm),
         "pandas_memory": pandas_rss, "durable": durable, "durable_p95": sorted(rates)[int(0.95 * DURABLE)],
         "mb": (folder / "cinegen.db").stat().st_size / 1e6,
@@ -192,8 +193,38 @@ def by_pandas(table: pd.DataFrame, now: datetime) -> float:
     return time.perf_counter() - started
 
 
-def report(sizes: list[int], date: str) -> str:
-    """The table, and what was promised."""
+def figures(found: list[dict[str, Any]]) -> Report:
+    """The metrics at each size, beside pandas, and how they grow. What was measured once has no spread."""
+    first, last = found[0], found[-1]
+    told: dict[str, Figure] = {}
+    for one in found:
+        told[f"metrics of {one['events']:,} events"] = Figure(
+            value=1e3 * one["median"], low=1e3 * one["p5"], high=1e3 * one["p95"], unit="ms", better="lower"
+        )
+        told[f"pandas from the store, in that time, {one['events']:,} events"] = Figure(
+            value=(one["pandas_load"] + one["pandas"]) / one["median"], unit="ratio"
+        )
+    told[f"durable answers a second, {last['events']:,} events in the store"] = Figure(
+        value=last["durable"], unit="a second", better="higher"
+    )
+    grown = f"metrics of {last['events']:,} events, in the time of {first['events']:,}"
+    told[grown] = Figure(
+        value=last["median"] / first["median"],
+        low=last["p5"] / first["p95"],
+        high=last["p95"] / first["p5"],
+        unit="ratio",
+        better="lower",
+    )
+    times = last["events"] / first["events"]
+    promises = [
+        at_most(told, f"metrics of {last['events']:,} events", 50.0),
+        at_most(told, grown, times, f"slower than the events, {times:g} times"),
+    ]
+    return Report(name="monitoring", figures=told, promises=tuple(promises))
+
+
+def measured(sizes: list[int]) -> list[dict[str, Any]]:
+    """What each size takes."""
     found = []
     for size in sizes:
         with tempfile.TemporaryDirectory() as folder:
@@ -206,6 +237,11 @@ def report(sizes: list[int], date: str) -> str:
                 each.update(json.loads(done.stdout.splitlines()[-1]))
             found.append(each)
             print(found[-1], file=sys.stderr)
+    return found
+
+
+def report(found: list[dict[str, Any]], date: str) -> str:
+    """The table, and what was promised."""
     first, last = found[0], found[-1]
     growth = (last["median"] / first["median"]) / (last["events"] / first["events"])
     lines = [
@@ -248,11 +284,14 @@ def main() -> None:
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--out", type=Path)
     parser.add_argument("--date", default=time.strftime("%Y-%m-%d"))
+    add_json(parser)
     options = parser.parse_args()
     if options.fill or options.measure:
         print(json.dumps(fill(options.fill, options.folder) if options.fill else measure(options.folder)))
         return
-    text = report([int(size) for size in options.sizes.split(",")], options.date)
+    found = measured([int(size) for size in options.sizes.split(",")])
+    write(figures(found), options.json)
+    text = report(found, options.date)
     print(text, end="")
     if options.out:
         options.out.write_text(text, encoding="utf-8")

@@ -13,9 +13,10 @@ import platform
 import statistics
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from benchmarks.figures import Figure, Promise, Report, add_json, at_least, at_most, exactly, repeated, write
 from cinegen_core.analysis.episodes import season
 from cinegen_core.analysis.prose_ratings import compare, hanna_rater_agreement, load_sets
 from cinegen_core.analysis.scoring import (
@@ -126,9 +127,10 @@ def of_card(card: Scorecard, dimension: str) -> float | None:
     return card.overall if dimension == "overall" else by_dimension(card)[dimension]
 
 
-def readers() -> str:
-    """Against blind readers; the scripts are read as the readers had them, without a bible."""
+def readers() -> tuple[str, dict[str, Agreement]]:
+    """Against blind readers, and the agreement overall by set; the scripts are read as the readers had them, without a bible."""
     parts: list[str] = []
+    overall: dict[str, Agreement] = {}
     for name in ("first", "second"):
         file = SHELF / "rated" / f"{name}.json"
         if not file.exists():
@@ -148,7 +150,10 @@ def readers() -> str:
                 if (ours := of_card(cards[key], dimension)) is not None
                 and (said := entry["mean"].get(dimension)) is not None
             ]
-            rows.append(agreement_row(dimension, agreement([a for a, _ in pairs], [b for _, b in pairs])))
+            agreed = agreement([a for a, _ in pairs], [b for _, b in pairs])
+            rows.append(agreement_row(dimension, agreed))
+            if dimension == "overall":
+                overall[name] = agreed
         groups: dict[str, list[tuple[float, float]]] = {}
         for key, entry in ratings["scripts"].items():
             groups.setdefault(entry["origin"], []).append(
@@ -170,7 +175,35 @@ def readers() -> str:
             table(["", "scripts", "rank correlation", "mean distance, points"], rows), "",
             table(["origin", "scripts", "readers", "scorer"], means), "",
         ]  # fmt: skip
-    return "\n".join(parts)
+    return "\n".join(parts), overall
+
+
+def headline(
+    spoiled: Sequence[Damage],
+    intervals: Mapping[str, tuple[float, float, float]],
+    overall: Mapping[str, Agreement],
+    seconds: Sequence[float],
+    apart: bool,
+) -> Report:
+    """What each corruption comes to, where the tiers stand, how readers agree, and the time. Episodes are the same each time."""
+    told: dict[str, Figure] = {}
+    promises: list[Promise] = []
+    for row in spoiled:
+        label = f"{row.corruption.name}: scored below what it spoils"
+        told[label] = exactly(100 * row.below / max(1, row.pairs), "%", better="higher")
+        promises.append(at_least(told, label, 90 if row.corruption.name in held_out() else 95))
+    pairs, own = sum(row.pairs for row in spoiled), sum(row.own for row in spoiled)
+    told["moves its own dimension most"] = exactly(100 * own / pairs, "%", better="higher")
+    promises.append(at_least(told, "moves its own dimension most", 80))
+    for name, (mean, low, high) in intervals.items():
+        told[f"mean of {name}"] = Figure(value=mean, unit="points", low=low, high=high)
+    promises.append(Promise(words="the means in this order, their intervals apart", kept=apart))
+    for name, one in overall.items():
+        told[f"rank correlation with readers, the {name} set"] = Figure(value=one.rho, unit="ratio", low=one.low, high=one.high, better="higher")  # fmt: skip
+    told["one episode is scored in"] = repeated([1000 * one for one in seconds], "ms")
+    promises.append(at_most(told, "one episode is scored in", 30))
+    left = () if os.environ.get("CINEGEN_RATED_DATA") else ("rated prose, as CINEGEN_RATED_DATA does not name its folder",)  # fmt: skip
+    return Report(name="scorer", figures=told, promises=tuple(promises), left_out=left)
 
 
 def prose(folder: str | None) -> str:
@@ -198,9 +231,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seeds", type=int, default=6)
     parser.add_argument("--out", type=Path)
     parser.add_argument("--date", default=time.strftime("%Y-%m-%d"))
+    add_json(parser)
     options = parser.parse_args(arguments)
     shelf = exemplars()
+    print(f"writing the episodes of {options.seeds} seeds", file=sys.stderr)
     tiers, typed = written(options.seeds)
+    print("spoiling and scoring them", file=sys.stderr)
     cases = [*shelf, *tiers["all engines"], *typed]
     spoiled = damage(cases)
     tuned = [row for row in spoiled if row.corruption.name not in held_out()]
@@ -219,6 +255,7 @@ def main(arguments: list[str] | None = None) -> int:
     intervals = {name: mean_interval(values) for name, values in means.items()}
     ordered = list(intervals.values())
     apart = all(ordered[i][2] < ordered[i + 1][1] for i in range(len(ordered) - 1))
+    by_readers, overall = readers()
     text = "\n".join([
         f"# What the scorer shows of itself (scorer {shipped().version}, {options.date})", "",
         f"`make scorer-report` writes this. {len(shelf)} exemplars, {len(tiers['all engines'])} episodes of the samples by all engines and {len(typed)} of "
@@ -229,7 +266,7 @@ def main(arguments: list[str] | None = None) -> int:
         "## The tiers", "",
         table(["", "scripts", "mean", "95 %"], [[n, str(len(means[n])), f"{m:.2f}", f"{low:.2f} to {high:.2f}"] for n, (m, low, high) in intervals.items()]), "",
         f"In this order, with intervals that do not overlap: {'yes' if apart else '**no**'}.", "",
-        "## Readers", "", readers(),
+        "## Readers", "", by_readers,
         "## Prose", "", prose(os.environ.get("CINEGEN_RATED_DATA")), "",
         "## Time", "",
         f"One episode: median {1000 * statistics.median(seconds):.0f} ms, 95 of 100 within {1000 * statistics.quantiles(seconds, n=20)[-1]:.0f} ms, "
@@ -237,6 +274,7 @@ def main(arguments: list[str] | None = None) -> int:
         (SHELF / "VALIDATION.md").read_text(encoding="utf-8"),
     ])  # fmt: skip
     print(text)
+    write(headline(spoiled, intervals, overall, seconds, apart), options.json)
     if options.out:
         options.out.write_text(text, encoding="utf-8")
     return 0

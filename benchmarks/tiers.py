@@ -24,6 +24,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from benchmarks.figures import Figure, Report, add_json, at_least, at_most, beside, repeated, write
 from benchmarks.scorer import table
 from benchmarks.tiers_clients import Body, Calls, Task, Took
 from benchmarks.tiers_served import FIRST_TOKEN, PER_TOKEN, TRIMMED, digest, specialist, trimmed, whole
@@ -181,6 +182,63 @@ def _common(prompt: str, others: Sequence[str]) -> int:
     return max(shared(prompt, other) for other in others)
 
 
+# --- figures -------------------------------------------------------------------------------------------------------------
+
+
+class Measured(NamedTuple):
+    """What is promised, each as often as it was measured: the studio's wall over the critical path of one episode, and of many at once
+    over bare asyncio with a client for each and with one for all; shares of prompts; and milliseconds of a kept episode."""
+
+    over: list[float]
+    over_own: list[float]
+    over_pooled: list[float]
+    prompts: list[Shares]
+    medians: list[float]
+
+
+def measured(
+    recorded: Sequence[Recorded], found: dict[tuple[str, int], list[Took]], kept: Sequence[Took]
+) -> Measured:
+    over_own, over_pooled = (
+        [a.wall / b.wall for a, b in zip(found["studio", AT_ONCE], found[base, AT_ONCE], strict=True)]
+        for base in (BASE, POOLED)
+    )
+    return Measured(
+        [took.wall / recorded[0].path for took in found["studio", 1]],
+        over_own,
+        over_pooled,
+        [shares(each.calls) for each in record(len(NAMES), whole)],
+        [1000 * statistics.median(took.each) for took in kept],
+    )
+
+
+def figures(
+    of: Measured, ways: Sequence[Way], found: dict[tuple[str, int], list[Took]], missing: Sequence[Way]
+) -> Report:
+    """What is promised, and the wall of every way in that of bare asyncio on httpx2, side by side."""
+    one, many, same = "one episode, wall over its critical path", f"{AT_ONCE} at once, wall over bare httpx2 with a client for each", f"{AT_ONCE} at once, wall over bare httpx2 with one client for all"  # fmt: skip
+    prefix, again = "share of prompt tokens that is a prefix of another call", "a kept episode"
+    told: dict[str, Figure] = {
+        one: repeated(of.over, "ratio", better="lower"),
+        many: repeated(of.over_own, "ratio", better="lower"),
+        same: repeated(of.over_pooled, "ratio", better="lower"),
+        prefix: repeated([100 * share.beside for share in of.prompts], "%", better="higher", what_it_means=f"the bibles of {len(of.prompts)} series"),
+        again: repeated(of.medians, "ms"),
+    }  # fmt: skip
+    promises = [at_most(told, one, 1.05), at_most(told, many, 1.10), at_most(told, same, 1.10), at_least(told, prefix, 85), at_most(told, again, 10)]  # fmt: skip
+    for way in ways:
+        for episodes in way.episodes:
+            runs = found.get((way.name, episodes))
+            # The studio's many at once are promised above.
+            if runs and way.name != BASE and (way.name, episodes) != ("studio", AT_ONCE):
+                walls, bare = [run.wall for run in runs], [run.wall for run in found[BASE, episodes]]
+                size = "one episode" if episodes == 1 else f"{episodes} at once"
+                words = "bare httpx2 with one client for all" if way.name == POOLED else way.words
+                told[f"{size}, {words}, in bare httpx2's wall"] = beside(walls, bare, better="lower" if way.name == "studio" else "")  # fmt: skip
+    left = tuple(f"{way.words}: {' and '.join(way.needs)} not installed (the extra bench)" for way in missing)
+    return Report(name="tiers", figures=told, promises=tuple(promises), left_out=left)
+
+
 # --- words ---------------------------------------------------------------------------------------------------------------
 
 
@@ -239,6 +297,7 @@ def main(arguments: list[str] | None = None) -> int:
         help="leave out other ways than the studio, bare httpx2, and these",
     )
     parser.add_argument("--date", default=time.strftime("%Y-%m-%d"))
+    add_json(parser)
     options = parser.parse_args(arguments)
     ways = [
         way
@@ -282,7 +341,9 @@ def main(arguments: list[str] | None = None) -> int:
             with process("studio") as client:
                 found["studio", COLD].append(measure(client, "studio", 1, warm=False))
             kept.append(Took(**cache.ask(asdict(Task()))))
-    text = _report(options, ways, python, recorded, found, kept, load)
+    of = measured(recorded, found, kept)
+    write(figures(of, ways, found, [way for way in ways if way.name not in python]), options.json)
+    text = _report(options, ways, python, recorded, found, kept, of, load)
     text += f"\n\nAll of it took {(time.perf_counter() - began) / 60:.0f} minutes; the machine's load was {load:.1f} when it began, and then {os.getloadavg()[0]:.1f}.\n"
     print(text)
     if options.out:
@@ -309,17 +370,12 @@ def _report(
     recorded: Sequence[Recorded],
     found: dict[tuple[str, int], list[Took]],
     kept: Sequence[Took],
+    of: Measured,
     load: float,
 ) -> str:
     first = recorded[0]
-    over = [took.wall / first.path for took in found["studio", 1]]
+    over, over_own, over_pooled, prompts, medians = of
     cold = [took.wall / first.path for took in found["studio", COLD]]
-    over_own, over_pooled = (
-        [a.wall / b.wall for a, b in zip(found["studio", AT_ONCE], found[base, AT_ONCE], strict=True)]
-        for base in (BASE, POOLED)
-    )
-    prompts = [shares(each.calls) for each in record(len(NAMES), whole)]
-    medians = [1000 * statistics.median(took.each) for took in kept]
     late = [1000 * statistics.quantiles(took.each, n=20)[-1] for took in kept]
     episodes = [count for each in recorded for count in (each.answered[0], each.answered[-1])]
     directives = [count for each in recorded for count in each.answered[1:-1]]

@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+from benchmarks.figures import Figure, Report, add_json, exactly, write
 from cinegen_core.flags.evidence import Evidence, against_baseline, updated
 from cinegen_core.flags.model import Sample, Trigger
 from cinegen_core.flags.triggers import LEARNED_FROM, TriggerState, observe, starting
@@ -313,6 +314,21 @@ def report(found: Sequence[tuple[Case, Sequence[Row]]], repetitions: int) -> str
     return "\n\n".join([head, *(table(case, rows) for case, rows in found), NOTES]) + "\n"
 
 
+def figures(found: Sequence[tuple[Case, Sequence[Row]]]) -> Report:
+    """What is shipped, at each rate. Days and seeds are the same each time, so that nothing spreads."""
+    told: dict[str, Figure] = {}
+    for case, rows in found:
+        for row in (row for row in rows if row.rule == SHIPPED):
+            at = f"{case.title}; {row.rate} an hour"
+            if case.allowed and row.caught is not None:
+                told[f"{at}: rolled back within a day"] = exactly(100 * row.caught, "%", better="lower")
+            if not case.allowed:
+                told[f"{at}: rolled back for nothing in 24 h"] = exactly(100 * row.false, "%", better="lower")
+            if not case.allowed and row.median is not None and math.isfinite(row.median):
+                told[f"{at}: median delay"] = exactly(row.median, "simulated min", better="lower")
+    return Report(name="triggers", figures=told)
+
+
 # The plot: one block for each case, a line for each rule, a mark for each rate.
 
 WIDTH, LEFT, SHARES, DELAYS, PANEL = 920, 236, 250, 550, 300
@@ -403,15 +419,18 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--repetitions", type=int, default=400)
     parser.add_argument("--out", type=Path)
     parser.add_argument("--plot", type=Path)
+    add_json(parser)
     chosen = parser.parse_args(arguments)
-    found = [
-        (case, run(case, chosen.repetitions // ALLOWED_LESS if case.allowed else chosen.repetitions))
-        for case in cases()
-    ]
+    found = []
+    for case in cases():
+        print(case.title, file=sys.stderr)
+        repetitions = chosen.repetitions // ALLOWED_LESS if case.allowed else chosen.repetitions
+        found.append((case, run(case, repetitions)))
     text = report(found, chosen.repetitions)
     print(text)
     if chosen.out:
         chosen.out.write_text(text, encoding="utf-8")
+    write(figures(found), chosen.json)
     if chosen.plot:
         chosen.plot.write_text(plot(found), encoding="utf-8")
     return 0

@@ -150,11 +150,28 @@ def person_from_claims(
     )
 
 
-def single_user(settings: Settings, *, listens_on: str) -> Person:
+FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip")
+"""Headers, in small letters, by which a proxy says that it asks for somebody else."""
+
+
+def single_user(settings: Settings, *, listens_on: str, headers: Mapping[str, str] | None = None) -> Person:
     """Whoever sits at a studio where nobody signs in, with every role; only for one that listens on a loopback address.
 
-    Raises `OpenStudioError` for any other address, also for a name that is not `localhost`.
+    Raises `OpenStudioError` for any other address, also for a name that is not `localhost`, and by the `headers` of what is asked:
+    where a proxy on this computer asks for somebody else, or a page elsewhere has made its own name lead here.
     """
+    given = {name.casefold(): value for name, value in (headers or {}).items()}
+    if any(name in given for name in FORWARDED):
+        raise OpenStudioError(
+            "This comes from another computer, through a proxy, and nobody signs in here. Set up sign-in, or open the studio on its "
+            "own computer."
+        )
+    host = given.get("host", "")
+    if host and not _is_loopback(_without_port(host)):
+        raise OpenStudioError(
+            f"The studio was asked for by the name {host[:200]}, and nobody signs in here. Set up sign-in, or open it as "
+            "http://127.0.0.1 with its port, on its own computer."
+        )
     if not _is_loopback(listens_on):
         raise OpenStudioError(
             f"The studio listens on {listens_on or 'every address'}, where others can reach it, and nobody signs in. "
@@ -165,6 +182,11 @@ def single_user(settings: Settings, *, listens_on: str) -> Person:
         name=_shown(settings.operator) or "You",
         roles=frozenset(ROLES),
     )
+
+
+def _without_port(host: str) -> str:
+    name, colon, port = host.rpartition(":")
+    return name if colon and port.isdigit() and (":" not in name or name.endswith("]")) else host
 
 
 def _is_loopback(address: str) -> bool:

@@ -32,6 +32,8 @@ from cinegen_core.monitor.outlook import Outlook, direction, outlook
 from cinegen_core.monitor.tally import HOUR, Tally, hour_of
 from cinegen_core.monitor.trends import Trend
 from cinegen_core.monitor.uptime import silence, vouched
+from cinegen_core.store.episodes import StoreError
+from cinegen_core.store.leading import Alone, LeadLostError, Leads
 from cinegen_core.tiers.judging import profiles
 
 LOOKED_BACK = timedelta(hours=26)
@@ -88,7 +90,9 @@ class NoSuchRuleError(LookupError):
 class Monitoring:
     """Records what happens, and answers from records only. May be used from any thread; several studios may share the events.
 
-    Each answer of the studio is one transaction with the steps that alerts took because of it.
+    Of those that share them the one that leads takes the steps of alerts, with its own answers (each is one transaction with the steps
+    that alerts took because of it) and with those of others, as it hears of them: `follow`. The others keep count of what alerts make
+    of the same events, so as to go on where a leader stops, and record none of it.
     """
 
     def __init__(
@@ -102,12 +106,16 @@ class Monitoring:
         plain_users: bool = False,
         kept: timedelta | None = None,
         forget_too: Callable[[datetime], object] = lambda before: None,
+        lead: Leads | None = None,
     ) -> None:
         """`secret` keys the hash that stands for users; `studio` tells this one from others that share the events. Events are forgotten
-        when they are older than `kept`, with what `forget_too` forgets; their hourly counts stay."""
+        when they are older than `kept`, with what `forget_too` forgets; their hourly counts stay. Without a `lead` this one leads."""
         self._events, self._rollups, self.now = events, rollups, now
         self._secret, self._studio, self._plain, self._kept = secret.encode(), studio, plain_users, kept
         self._forget_too = forget_too
+        self._lead: Leads = lead or Alone()
+        self._led: int | None = None
+        self._unjudged: deque[Event] = deque()
         self._lock = threading.RLock()
         self._last = 0
         self._alerts: State = alarm.fresh()
@@ -123,15 +131,17 @@ class Monitoring:
         self._recent.clear()
         self._beats.clear()
         self._edges.clear()
+        self._unjudged.clear()
         self._last = self._events.last()
         for number, event in self._events.read(since=self.now() - LOOKED_BACK):
             if number <= self._last:
                 self._take_in(event)
+                self._alerts, _ = alarm.step(self._alerts, event)
         self._alerts = alarm.resumed(self._alerts, self._steps())
+        self._led = self._lead.fence()
         self._waiting = False
 
-    def _take_in(self, event: Event) -> tuple[AlertEvent, ...]:
-        self._alerts, steps = alarm.step(self._alerts, event)
+    def _take_in(self, event: Event) -> None:
         if isinstance(event, GenerationEvent):
             self._edges.pop((event.series, hour_of(event.at)), None)
             if event.counts:
@@ -143,7 +153,6 @@ class Monitoring:
             last = self._beats.get(event.studio)
             if last is None or last.at <= event.at:
                 self._beats[event.studio] = event
-        return steps
 
     def user(self, who: str) -> str:
         """What stands for a user in events: a keyed hash, or the name where the operator wants it so."""
@@ -155,6 +164,7 @@ class Monitoring:
         """Records an answer; `event.who` is given as it is and kept as `user` says. Without `evaluate` alerts do not hear of it."""
         known = event.model_copy(update={"who": self.user(event.who)})
         if evaluate and event.series == "live":
+            self._lead.ask()
             self._record(known)
         else:
             self._events.add(known)
@@ -204,21 +214,77 @@ class Monitoring:
             self._catch_up()
             if self._events.with_ids([event.id]):
                 return  # a retry of what is on record
-            steps = self._take_in(event)
-            self._events.add(event, *steps)
+            steps = self._judged(event)
+            self._take_in(event)
+            if not steps or not self._keep(event, *steps):
+                self._events.add(event)
             self._catch_up(own={event.id, *(one.id for one in steps)})
+
+    def _judged(self, *heard: Event | Tick) -> list[AlertEvent]:
+        """The steps that alerts take because of others' events that were not judged yet, and then of these: of the leader to be kept, of
+        others none."""
+        fence = self._lead.fence()
+        if fence is not None and fence != self._led:
+            # What the leader before this one took, and what it came to no more, is told by the record.
+            self._alerts = alarm.resumed(self._alerts, self._steps())
+        self._led = fence
+        steps: list[AlertEvent] = []
+        while self._unjudged:
+            self._alerts, more = alarm.step(self._alerts, self._unjudged.popleft())
+            steps += more
+        for one in heard:
+            self._alerts, more = alarm.step(self._alerts, one)
+            steps += more
+        return [] if fence is None else steps
+
+    def _keep(self, *events: Event) -> bool:
+        """Records what the leader takes steps with; False, and nothing is recorded, if another leads by now."""
+        if not events:
+            return True
+        try:
+            with self._lead.acting():
+                self._events.add(*events)
+        except LeadLostError:
+            return False
+        except StoreError:
+            self._waiting = True  # what is not on record was not taken: go on from the record
+            raise
+        return True
+
+    def follow(self) -> bool:
+        """Takes in what others recorded since, and as leader the steps of alerts because of it; whether there was anything. Whoever
+        serves the studio calls it about twice a second. Costs one look where there was nothing."""
+        with self._lock:
+            before = self._last
+            self._catch_up()
+            self._keep(*self._judged())
+            return self._last != before
+
+    def pass_over(self) -> None:
+        """What was recorded since by whomever is not for alerts: they go on from the record once they are asked again."""
+        with self._lock:
+            unheard = bool(self._unjudged) or self._events.last() != self._last
+            self._waiting = self._waiting or unheard
 
     def tick(self) -> None:
         """Lets time pass for the alerts, counts the hours, forgets what is too old; whoever serves the studio calls it about once a
         minute."""
         with self._lock:
             self._catch_up()
-            self._alerts, steps = alarm.step(self._alerts, Tick(at=self.now()))
-            self._events.add(*steps)
+            self._keep(*self._judged(Tick(at=self.now())))
         self.keep_house()
 
     def keep_house(self) -> None:
-        """Counts the hours, and forgets what is too old, once an hour."""
+        """As leader counts the hours, and forgets what is too old, once an hour."""
+        if self._lead.fence() is None:
+            return
+        try:
+            with self._lead.acting():
+                self._keep_house()
+        except LeadLostError:
+            return  # whoever leads now does it
+
+    def _keep_house(self) -> None:
         self._rollups.roll_up()
         now = self.now()
         if self._kept is not None and (self._forgotten is None or now - self._forgotten >= HOUR):
@@ -234,6 +300,9 @@ class Monitoring:
             self._last = number
             if own is None or event.id not in own:
                 self._take_in(event)
+                self._unjudged.append(event)
+        if self._lead.fence() is None:
+            self._judged()
 
     def events(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import uuid
 from collections.abc import Mapping
@@ -101,7 +102,9 @@ class Settings(Noun):
         try:
             self.data_dir.mkdir(parents=True, exist_ok=True)
             if not file.exists():
-                file.write_text(uuid.uuid4().hex + "\n", encoding="ascii")
+                # It keys what stands for users in the events, so nobody else is to read it.
+                with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT, 0o600), "w", encoding="ascii") as made:
+                    made.write(uuid.uuid4().hex + "\n")
             found = file.read_text(encoding="ascii").strip()
         except (OSError, UnicodeDecodeError) as error:
             raise SettingsError(

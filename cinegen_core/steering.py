@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple, Protocol
 
 from cinegen_core.flags.control import Flags, RefusedError
-from cinegen_core.flags.journal import JournalError, StaleVersionError, fold
+from cinegen_core.flags.journal import EMERGENCY, JournalError, StaleVersionError, fold
 from cinegen_core.flags.model import Change, Context, Evaluation, Sample
 from cinegen_core.flags.replay import rebuilt
 from cinegen_core.flags.rollout import Decision
@@ -16,6 +16,7 @@ from cinegen_core.flags.triggers import Verdict
 from cinegen_core.flags.watch import Action, Tick, decision, step, verdicts
 from cinegen_core.monitor.events import Event, GenerationEvent, Series
 from cinegen_core.monitor.metrics import flag_samples
+from cinegen_core.store.leading import Alone, LeadLostError, Leads
 from cinegen_core.story import Policy
 from cinegen_core.tiers.judging import as_guide
 from cinegen_core.tiers.model import Generation
@@ -31,6 +32,9 @@ TOLD_AGAIN = timedelta(hours=1)
 
 KEPT = timedelta(days=30)
 """How far back samples are read when a studio starts."""
+
+OWED = timedelta(minutes=1)
+"""What was called for while another studio led, and was not done, is done by who takes the lead this soon after it."""
 
 
 class Outcomes(Protocol):
@@ -151,8 +155,8 @@ def sample_of(generation: Generation, policy: Policy, *, at: datetime, profile: 
 
 class Steering:
     """Flags in force, and what watches over them. May be used from any thread, and by several studios that share file and database:
-    each of them steps through everybody's outcomes, in the order in which they were recorded, and carries out what is called for;
-    who comes second finds it done."""
+    each of them steps through everybody's outcomes, in the order in which they were recorded, and the one that leads carries out what
+    is called for. What a leader that died had left undone, the next does."""
 
     def __init__(
         self,
@@ -164,15 +168,19 @@ class Steering:
         warn: Callable[[str], None],
         changed: Callable[[Change], None] = lambda change: None,
         close: Callable[[], None] = lambda: None,
+        lead: Leads | None = None,
     ) -> None:
         """`changes` reads the journal after a version, `changed` is told of each that is new (and once more of those of the last hour);
-        `close` closes what all this stands on. Raises `JournalError` and `StoreError`."""
+        `close` closes what all this stands on. Without a `lead` this one leads. Raises `JournalError` and `StoreError`."""
         self.flags = flags
         self.now = now
         self.changes = changes
         self._outcomes, self._warn = outcomes, warn
         self._changed = changed
         self.close = close
+        self._lead: Leads = lead or Alone()
+        self._owed: tuple[Action, ...] = ()
+        self._emergency: tuple[int, datetime | None] = (0, None)
         self._lock = threading.RLock()
         made = changes(0)
         recorded = outcomes.read(since=now() - KEPT)
@@ -207,16 +215,23 @@ class Steering:
         return ""
 
     def observed(self, sample: Sample, *, evaluate: bool = True) -> tuple[Action, ...]:
-        """Records an outcome; if it is to be evaluated, steps through it and carries out what is called for."""
+        """Records an outcome; if it is to be evaluated, steps through it and, where this studio leads, carries out what is called for.
+        Where another leads, that one does so as soon as it has seen it."""
         self._outcomes.add(sample)
-        return self.catch_up() if evaluate else ()
+        if not evaluate:
+            return ()
+        self._lead.ask()
+        return self.catch_up()
 
     def catch_up(self) -> tuple[Action, ...]:
-        """Steps through the outcomes and changes of all who share the database, up to now."""
+        """Steps through the outcomes and changes of all who share the database, up to now; what was carried out."""
         with self._lock:
             done: list[Action] = []
             self.flags.look()
             self._follow_changes()
+            if self._lead.fence() is not None:
+                done += self._done(action for action in self._owed if self.now() - action.at <= OWED)
+                self._owed = ()
             for number, sample in self._outcomes.read(after=self._last_sample):
                 self._last_sample = number
                 done += self._step(sample)
@@ -228,10 +243,23 @@ class Steering:
             self._state, _ = step(self.flags.declared, self._overlay, self._state, Tick(change.at))
             self._overlay = fold([change], self._overlay)
             self._state, _ = step(self.flags.declared, self._overlay, self._state, Tick(change.at))
+            self._owed = ()  # it was done, or somebody decided otherwise
             self._changed(change)
 
     def _step(self, event: Sample | Tick) -> list[Action]:
         self._state, actions = step(self.flags.declared, self._overlay, self._state, event)
+        if self._lead.fence() is None:
+            self._owe(actions)
+            return []
+        return self._done(actions)
+
+    def _owe(self, actions: Iterable[Action]) -> None:
+        new = {
+            (one.kind, one.flag, one.rollout): one for one in (*self._owed, *actions) if one.kind != "warn"
+        }
+        self._owed = tuple(new.values())
+
+    def _done(self, actions: Iterable[Action]) -> list[Action]:
         done = []
         for action in actions:
             if self._carry_out(action):
@@ -241,6 +269,13 @@ class Steering:
 
     def _carry_out(self, action: Action) -> bool:
         """Whether it was done. What somebody else has done or forbidden meanwhile is not done again."""
+        try:
+            with self._lead.acting():
+                return self._carried_out(action)
+        except LeadLostError:
+            return False
+
+    def _carried_out(self, action: Action) -> bool:
         flags = self.flags
         try:
             if action.kind == "roll_back":
@@ -250,12 +285,14 @@ class Steering:
             elif action.kind == "await_approval":
                 flags.pause_rollout(action.rollout, who="rollout", why=action.words, awaiting_approval=True)
             elif action.kind == "advance" and action.phase is not None:
-                flags.advance_rollout(action.rollout, action.phase + 1, who="rollout", why=action.words)
+                flags.advance_rollout(action.rollout, action.phase, who="rollout", why=action.words)
             elif action.kind == "complete":
                 flags.complete_rollout(action.rollout, who="rollout", why=action.words)
         except (RefusedError, StaleVersionError):
             return False
         except JournalError as error:
+            if isinstance(error.__cause__, LeadLostError):
+                return False
             self._warn(
                 f"{action.words}: this calls for a change of {action.flag}, which could not be recorded ({error})."
             )
@@ -273,6 +310,17 @@ class Steering:
         """Where a rollout's gates stand now; None for one that was never started."""
         with self._lock:
             return decision(self.flags.declared, self._overlay, self._state, key, self.now())
+
+    def emergency_moved(self) -> datetime | None:
+        """When the last emergency ended, or began if it lasts; None where there was none. Raises `JournalError`."""
+        version = self.flags.version
+        with self._lock:
+            seen, at = self._emergency
+            if seen < version:
+                for change in self.changes(seen):
+                    seen, at = change.version, change.at if change.subject == EMERGENCY else at
+                self._emergency = seen, at
+            return at
 
     def samples(self, since: datetime | None = None) -> tuple[Sample, ...]:
         """The recorded outcomes, in order."""

@@ -21,11 +21,13 @@ from pydantic import ValidationError
 
 from cinegen_core.clock import Clock, SystemClock
 from cinegen_core.comparing import Comparison, ComparisonJob, Comparisons, ComparisonView, Way
+from cinegen_core.emergencies import Emergencies
 from cinegen_core.engines import Engine, all_engines
 from cinegen_core.flags.control import Flags
 from cinegen_core.flags.model import Context
 from cinegen_core.jobs import Job, Jobs, JobView, SharedJobs
-from cinegen_core.monitor import Emergency, EmergencyState, Health, Sample, health_of, sample_of
+from cinegen_core.leading import Duties, open_lead
+from cinegen_core.monitor import EmergencyState, Health, Sample, health_of, sample_of
 from cinegen_core.monitor.events import Series, generation_event
 from cinegen_core.monitoring import Monitoring
 from cinegen_core.notify import Notifier, channels_from
@@ -40,6 +42,7 @@ from cinegen_core.store.episodes import LeftOutError
 from cinegen_core.store.events import SqlEvents
 from cinegen_core.store.folder import bring_in
 from cinegen_core.store.jobs import SqlJobs
+from cinegen_core.store.leading import Alone, FencedDatabase, Lead, LeadView, Pace
 from cinegen_core.store.results import NoResults, ResultCache, Results
 from cinegen_core.store.rollups import SqlRollups
 from cinegen_core.store.sql import Database, SqlJournal, sqlite_url
@@ -62,12 +65,6 @@ EMBEDDED = "embedded"
 
 WATCHED_EVERY = 0.25
 """Seconds between two looks at whether what is being written with the engines may go on."""
-
-HEARTBEAT = 60.0
-"""Seconds between two heartbeats."""
-
-TOLD_EVERY = 5.0
-"""Seconds between two looks at whether somebody is to be notified of something."""
 
 PROBE_LOOK = 1.0
 """Seconds between two looks at whether a probe is due."""
@@ -99,7 +96,8 @@ class Studio:
 
     Use it as a context manager, or call `close`. `steering` decides by flags how a person's
     requests are answered (without it, all is on); `monitoring` records what happens; `transport` is what calls travel over; `results` keeps
-    answers; `warn` is told what went wrong without stopping anything.
+    answers; `warn` is told what went wrong without stopping anything; of studios that share a database the one that has the `lead` acts
+    on what is recorded.
     With `probes` off, whoever holds the studio calls `probe` in an emergency.
     """
 
@@ -124,6 +122,7 @@ class Studio:
         shared_jobs: SharedJobs | None = None,
         warn: Callable[[str], None] | None = None,
         probes: bool = True,
+        lead: Lead | None = None,
     ) -> None:
         self.settings = settings
         self.store: EpisodeStore = store or FolderStore(settings.data_dir)
@@ -138,8 +137,8 @@ class Studio:
         self.deliveries = deliveries
         self._log = log
         self._books: dict[Series, AnswerBook] = {}
-        self._heart: Job | None = None
-        self._messenger: Job | None = None
+        self._lead: Lead | Alone = lead or Alone()
+        self._duties: Duties | None = None
         self._warn = warn or logging.getLogger(__name__).warning
         self._fixed_writers = writers
         self._embedded = EmbeddedWriter()
@@ -157,9 +156,15 @@ class Studio:
         self._samples: deque[Sample] = deque(maxlen=SAMPLES_KEPT)
         self._health_from: datetime | None = None
         self._last: tuple[EpisodeRequest, Policy] | None = None
-        self._probes = probes
-        self._prober: Job | None = None
-        self._emergency = Emergency(self._clock.monotonic, on_change=self._emergency_changed)
+        self._emergencies = Emergencies(
+            self._clock,
+            steering=lambda: self.steering,
+            monitoring=lambda: self.monitoring,
+            lead=self._lead,
+            prober=self._probe_on if probes else None,
+            moved=self._begin_health_anew,
+            warn=self._warn,
+        )
 
     def new_id(self) -> str:
         return f"{self._rng.getrandbits(64):016x}"
@@ -301,12 +306,19 @@ class Studio:
         return self.steering is None or self.steering.monitored(self.context(who))
 
     async def _write(
-        self, request: EpisodeRequest, policy: Policy, on_update: OnUpdate | None, started: float
+        self,
+        request: EpisodeRequest,
+        policy: Policy,
+        on_update: OnUpdate | None,
+        started: float,
+        *,
+        probe: bool = False,
     ) -> Answer:
         halt = Halt()
         with self._lock:
             self._halts.add(halt)
-        watching = asyncio.create_task(self._watch(halt)) if self.steering is not None else None
+        watched = self.steering is not None and not probe  # a probe tries what is withdrawn
+        watching = asyncio.create_task(self._watch(halt)) if watched else None
         try:
             return await run(
                 request,
@@ -402,8 +414,8 @@ class Studio:
             profile = self.writers_for(policy)[first].profile
             sample = outcome_of(generation, policy, at=self._clock.now(), profile=profile)
             self.steering.observed(sample, evaluate=monitored)
-        if self.settings.automatic_emergency and monitored:
-            self._emergency.observe(self.health())
+        if monitored:
+            self._judge_health()
 
     def _sample(
         self,
@@ -422,26 +434,30 @@ class Studio:
     def health(self) -> Health:
         """Of the last hour's requests, and since the last emergency began or ended: what led to it says nothing about what comes after."""
         if self.monitoring is not None:
-            return self.monitoring.health(series=self.series, after=self._health_from)
+            moved = self.steering.emergency_moved() if self.steering is not None else None
+            after = max((at for at in (self._health_from, moved) if at is not None), default=None)
+            return self.monitoring.health(series=self.series, after=after)
         with self._lock:
             samples = tuple(self._samples)
         return health_of(samples, self._clock.monotonic())
 
+    def _judge_health(self) -> None:
+        if self.settings.automatic_emergency and self._lead.fence() is not None:
+            self._emergencies.observe(self.health())
+
+    def _begin_health_anew(self) -> None:
+        with self._lock:
+            self._samples.clear()
+            self._health_from = self._clock.now()
+
     @property
     def emergency(self) -> EmergencyState | None:
-        """Entered by health or by a person; None while all is well. A person's is in the journal, and holds for every studio that
-        shares it."""
-        overlay = self.steering.flags.overlay.emergency if self.steering is not None else None
-        if overlay is not None:
-            return EmergencyState(by=overlay.who, reason=overlay.why, since=overlay.since.timestamp())
-        return self._emergency.state
+        """Entered by health or by a person; None while all is well. What is in the journal holds for every studio that shares it."""
+        return self._emergencies.state
 
     def enter_emergency(self, *, by: str, reason: str) -> None:
         """From now on only the template writes; what is being written with the engines falls to the next tier at once."""
-        if self.steering is not None:
-            self.steering.flags.emergency(who=by, why=reason)
-        else:
-            self._emergency.enter(by, reason)
+        self._emergencies.enter(by, reason)
         with self._lock:
             halts = tuple(self._halts)
         for halt in halts:
@@ -449,13 +465,11 @@ class Studio:
 
     def leave_emergency(self, *, by: str, reason: str = "it is over") -> None:
         """Ends the emergency, whoever entered it."""
-        if self.steering is not None:
-            self.steering.flags.emergency_over(who=by, why=reason)
-        self._emergency.leave(by)
+        self._emergencies.leave(by, reason)
 
     async def probe(self) -> bool:
         """Tries the first tier once if there is an emergency and a probe is due; whether it did."""
-        if not self._emergency.probe_due():
+        if not self._emergencies.probe_due():
             return False
         with self._lock:
             last = self._last
@@ -464,32 +478,21 @@ class Studio:
         # With the last resort behind it, a probe that fails weighs what such a request would weigh.
         policy = policy.model_copy(update={"tiers": ("comprehensive", "basic_fallback")})
         started = self._clock.monotonic()
-        answer = await self._write(request, policy, None, started)
+        answer = await self._write(request, policy, None, started, probe=True)
         seconds = max(0.0, self._clock.monotonic() - started)
-        self._emergency.probed(self._sample(answer.attempts, answer.winner, policy, "comprehensive", seconds))
+        self._emergencies.probed(
+            self._sample(answer.attempts, answer.winner, policy, "comprehensive", seconds)
+        )
         return True
 
-    def _emergency_changed(self, state: EmergencyState | None) -> None:
-        with self._lock:
-            self._samples.clear()
-            self._health_from = self._clock.now()
-        if state is None and self.monitoring is not None:
-            self.monitoring.told("emergency_left", "the health score has been good enough for long enough")
-        elif state is not None and self.monitoring is not None:
-            self.monitoring.told("emergency_entered", f"an emergency began, by {state.by}: {state.reason}")
-        with self._lock:
-            if state is None or not self._probes:
-                return
-            if self._prober is not None:
-                self._prober.cancel()
+    async def _probe_on(self, on_update: OnUpdate) -> None:
+        while self._emergencies.probing:
+            await self.probe()
+            await asyncio.sleep(PROBE_LOOK)
 
-            async def work(on_update: OnUpdate) -> None:
-                while self._emergency.state is not None:
-                    await self.probe()
-                    await asyncio.sleep(PROBE_LOOK)
-
-            self._prober = Job(id="probes", season="", number=0, parent=None, work=work)
-            self._prober.start()
+    def leading(self) -> LeadView:
+        """Which of the studios that share the database leads: acts on what triggers, rollouts and alerts call for. Raises `StoreError`."""
+        return self._lead.view()
 
     async def season(
         self,
@@ -696,39 +699,23 @@ class Studio:
         return self._clock.now()
 
     def begin_heartbeats(self) -> None:
-        """From now on this studio records once a minute that it runs, and lets time pass for its alerts; for whoever serves it."""
-        if self.monitoring is None or self._heart is not None:
+        """From now on this studio records once a minute that it runs, follows what others do, and leads if it is its turn; for whoever
+        serves it."""
+        if self.monitoring is None or self._duties is not None:
             return
-        monitoring = self.monitoring
-
-        async def work(on_update: OnUpdate) -> None:
-            monitoring.beat("started")
-            while True:
-                await asyncio.sleep(HEARTBEAT)
-                monitoring.beat("running", answered=self.trouble() == "")
-                if self.monitored():
-                    monitoring.tick()
-                    if self.steering is not None:
-                        self.steering.catch_up()
-                else:
-                    monitoring.keep_house()
-
-        self._heart = Job(id="heart", season="", number=0, parent=None, work=work)
-        self._heart.start()
-        notifier = self.notifier
-        if notifier is None:
-            return
-
-        async def tell(on_update: OnUpdate) -> None:
-            while True:
-                try:
-                    await notifier.tick()
-                except StoreError as error:
-                    self._warn(f"Notices of alerts cannot be read or kept: {error}")
-                await asyncio.sleep(TOLD_EVERY)
-
-        self._messenger = Job(id="messenger", season="", number=0, parent=None, work=tell)
-        self._messenger.start()
+        self._duties = Duties(
+            lead=self._lead,
+            clock=self._clock,
+            monitoring=self.monitoring,
+            steering=self.steering,
+            notifier=self.notifier,
+            emergencies=self._emergencies,
+            monitored=self.monitored,
+            trouble=self.trouble,
+            judge_health=self._judge_health,
+            warn=self._warn,
+        )
+        self._duties.begin()
 
     def trouble(self) -> str:
         """Why this studio could keep nothing at the moment; empty if it could."""
@@ -742,16 +729,16 @@ class Studio:
         """Stops what is being written, waits for it to stop, and closes what the studio owns."""
         with self._lock:
             jobs: list[Job | ComparisonJob] = [*self._jobs.here(), *self._comparing.values()]
-            jobs += [one for one in (self._prober, self._messenger) if one is not None]
         for job in jobs:
             job.cancel()
         for job in jobs:
             job.join(None)
         self._jobs.close()
-        if self._heart is not None and self.monitoring is not None:
-            self._heart.cancel()
-            self._heart.join(None)
-            self.monitoring.beat("stopped")
+        self._emergencies.close()
+        if self._duties is not None:
+            self._duties.close()
+        else:
+            self._lead.release()
         self._results.close()
         if self.steering is not None:
             self.steering.close()
@@ -791,8 +778,9 @@ class _Trials:
         )
 
 
-def open_studio(settings: Settings, *, clock: Clock | None = None) -> Studio:
-    """A studio with everything that its settings name: flags, database, kept answers. Raises as `open_steering` does."""
+def open_studio(settings: Settings, *, clock: Clock | None = None, pace: Pace = Pace()) -> Studio:  # noqa: B008 (frozen)
+    """A studio with everything that its settings name: flags, database, kept answers. `pace` is how soon others take the lead from one
+    that dies. Raises as `open_steering` does."""
     clock = clock or SystemClock()
     settings = settings if settings.install_id else settings.with_install_id()
     database = open_database(settings)
@@ -802,20 +790,22 @@ def open_studio(settings: Settings, *, clock: Clock | None = None) -> Studio:
             bring_in(FolderStore(settings.data_dir), store)
         except LeftOutError as error:
             logging.getLogger(__name__).warning("%s", error)
-        monitoring = open_monitoring(settings, clock, database)
-        steering = open_steering(settings, clock, database, monitoring)
+        lead = open_lead(settings, clock, database, pace)
+        monitoring = open_monitoring(settings, clock, database, lead)
+        steering = open_steering(settings, clock, database, monitoring, lead)
         deliveries = SqlDeliveries(database)
         return Studio(
             settings,
             clock=clock,
             store=store,
-            notifier=open_notifier(settings, clock, database),
+            notifier=open_notifier(settings, clock, database, lead),
             deliveries=deliveries,
             log=SqlEvents(database),
             shared_jobs=SqlJobs(database),
             comparisons=SqlComparisons(database),
             steering=steering,
             monitoring=monitoring,
+            lead=lead,
         )
     except BaseException:
         database.close()
@@ -824,10 +814,12 @@ def open_studio(settings: Settings, *, clock: Clock | None = None) -> Studio:
 
 def open_database(settings: Settings) -> Database:
     """The database of an installation. Raises `StoreError`."""
-    return Database(settings.database_url or sqlite_url(settings.data_dir / "cinegen.db"))
+    return FencedDatabase(settings.database_url or sqlite_url(settings.data_dir / "cinegen.db"))
 
 
-def open_notifier(settings: Settings, clock: Clock, database: Database) -> Notifier | None:
+def open_notifier(
+    settings: Settings, clock: Clock, database: Database, lead: Lead | None = None
+) -> Notifier | None:
     """Who is told of alerts, and how; None where nobody is. Raises `SettingsError` for addresses that cannot be used."""
     channels = channels_from(settings, clock)
     if not channels:
@@ -839,10 +831,13 @@ def open_notifier(settings: Settings, clock: Clock, database: Database) -> Notif
         clock=clock,
         rng=random.SystemRandom(),
         studio=settings.install_id[:12] or "studio",
+        lead=lead,
     )
 
 
-def open_monitoring(settings: Settings, clock: Clock, database: Database) -> Monitoring:
+def open_monitoring(
+    settings: Settings, clock: Clock, database: Database, lead: Lead | None = None
+) -> Monitoring:
     """What an installation has recorded. Raises `StoreError`."""
     events = SqlEvents(database)
     return Monitoring(
@@ -854,13 +849,19 @@ def open_monitoring(settings: Settings, clock: Clock, database: Database) -> Mon
         plain_users=settings.plain_users,
         kept=timedelta(days=settings.retention_days) if settings.retention_days else None,
         forget_too=SqlDeliveries(database).forget,
+        lead=lead,
     )
 
 
 def open_steering(
-    settings: Settings, clock: Clock, database: Database | None = None, monitoring: Monitoring | None = None
+    settings: Settings,
+    clock: Clock,
+    database: Database | None = None,
+    monitoring: Monitoring | None = None,
+    lead: Lead | None = None,
 ) -> Steering:
-    """The flags of an installation, and what watches over them; `monitoring` is told of their changes.
+    """The flags of an installation, and what watches over them; `monitoring` is told of their changes. Where no `lead` is given, as for
+    commands that look at flags or change them, what triggers and rollouts call for is left to the studio that leads.
 
     Raises `DeclarationError` where flags.toml cannot be used at all, `StoreError` where the database cannot.
     """
@@ -886,6 +887,7 @@ def open_steering(
             warn=warn,
             changed=monitoring.changed if monitoring is not None else lambda change: None,
             close=database.close,
+            lead=lead or open_lead(settings, clock, database),
         )
     except BaseException:
         database.close()

@@ -37,7 +37,7 @@ def visitor(studio: Studio) -> Person | None:
     """Who is there; None for somebody who has yet to sign in. Raises `ClaimsError`, `OpenStudioError` and `NameNotKeptError`."""
     if not signs_in():
         address = str(st.get_option("server.address") or "")
-        person = single_user(studio.settings, listens_on=address)
+        person = single_user(studio.settings, listens_on=address, headers=st.context.headers.to_dict())
         name = name_of(studio.settings)
         return person.model_copy(update={"name": name}) if name else person
     claims: Mapping[str, object] = st.user.to_dict()

@@ -169,3 +169,27 @@ def test_who_sits_at_a_studio_of_ones_own_may_do_everything(address: str) -> Non
 def test_a_studio_that_others_can_reach_has_no_single_user(address: str) -> None:
     with pytest.raises(OpenStudioError, match="where others can reach it, and nobody signs in"):
         single_user(Settings(), listens_on=address)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Host": "127.0.0.1:8501", "X-Forwarded-For": "192.0.2.7"},
+        {"Host": "localhost", "Forwarded": "for=192.0.2.7"},
+        {"Host": "localhost:8501", "x-real-ip": "192.0.2.7"},
+        {"Host": "studio.example"},
+        {"Host": "studio.example:8501"},
+        {"Host": "[2001:db8::1]:8501"},
+        {"Host": "192.0.2.7"},
+    ],
+)
+def test_nobody_elsewhere_is_taken_for_whoever_sits_at_the_studio(headers: dict[str, str]) -> None:
+    with pytest.raises(OpenStudioError, match="nobody signs in here"):
+        single_user(Settings(), listens_on="127.0.0.1", headers=headers)
+
+
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1:8501", "localhost:8501", "LOCALHOST", "[::1]:8501", "[::1]", "127.0.0.1"]
+)
+def test_whoever_sits_at_the_studio_is_known_by_its_own_address(host: str) -> None:
+    assert single_user(Settings(), listens_on="127.0.0.1", headers={"Host": host}).roles == set(ROLES)

@@ -169,10 +169,10 @@ class Answers(Protocol):
     def groups(self, by: By, value: str, step: pd.Timedelta | None = None) -> pd.DataFrame:
         """By `name` (but for all), and by `at`, where steps so long begin, counted from `MONDAY`; in the order of these.
 
-        `size` (answers), `count` (those with a value), `mean` and `std` (standard deviation, n - 1) of the values, `errors` and `fallbacks`
-        (answers), and `seconds` (mean). By engine and by cohort there is a column `on` after the name: whether the engine delivered or
-        the flag was on; by engine, rows are of runs, `realised` is the mean of those `looked` at. Answers of several genres are in several groups, those
-        of none in `NO_GENRE`.
+        Columns `grouped_columns(by)`: `size` (answers), `count` (those with a value), `mean` and `std` (standard deviation, n - 1) of the
+        values, `errors` and `fallbacks` (answers), and `seconds` (mean). By engine and by cohort there is a column `on` after the name:
+        whether the engine delivered, the flag was on. By engine, rows are of runs, and the last columns are instead `realised`, the mean
+        of those `looked` at. Answers of several genres are in several groups, those of none in `NO_GENRE`.
         """
         ...
 
@@ -231,18 +231,18 @@ class FrameAnswers:
             rows = rows.assign(id=self.frame["id"]).merge(runs, on="id")
         elif by != "all":
             rows = rows.assign(name=self.frame[by])
-        return _grouped(rows, keys)
+        return _grouped(rows, keys, by)
 
     def quantiles(
         self, value: str, shares: Sequence[float], step: pd.Timedelta | None = None
     ) -> pd.DataFrame:
         values = self._values(value).dropna()
         if step is None:
-            return pd.DataFrame({place: [values.quantile(share)] for place, share in enumerate(shares)})
+            return pd.DataFrame([[values.quantile(share) for share in shares]])
         at = self.frame.loc[values.index, "at"]
         groups = values.groupby((MONDAY + ((at - MONDAY) // step) * step).astype(MOMENT), sort=True)
-        found = {place: groups.quantile(share) for place, share in enumerate(shares)}
-        return pd.DataFrame({"count": groups.size(), **found}).rename_axis("at").reset_index()
+        found: dict[Any, pd.Series] = {place: groups.quantile(share) for place, share in enumerate(shares)}
+        return pd.DataFrame({"count": groups.size()} | found).rename_axis("at").reset_index()
 
     def bars(self, value: str, width: float, most: float) -> pd.Series:
         values = self._values(value).dropna().clip(0.0, most)
@@ -271,30 +271,32 @@ class FrameAnswers:
             named = rows[known].assign(
                 name=column.removeprefix(FLAG), on=self.frame.loc[known, column].astype("bool")
             )
-            found.append(_grouped(named.astype({"name": "str"}), keys))
+            found.append(_grouped(named.astype({"name": "str"}), keys, "cohort"))
         some = [one for one in found if len(one)]
         if some:
             return pd.concat(some, ignore_index=True)
         empty = pd.Series([], dtype="bool")
-        return _grouped(rows.head(0).assign(name=pd.Series([], dtype="str"), on=empty), keys)
+        return _grouped(rows.head(0).assign(name=pd.Series([], dtype="str"), on=empty), keys, "cohort")
 
 
-def _grouped(rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+def grouped_columns(by: By) -> tuple[str, ...]:
+    """The columns of `Answers.groups` after those that name the groups."""
+    more = ("realised", "looked") if by == "engine" else ("errors", "fallbacks", "seconds")
+    return ("size", "count", "mean", "std", *more)
+
+
+def _grouped(rows: pd.DataFrame, keys: list[str], by: By) -> pd.DataFrame:
     groups = rows.groupby(keys or pd.Series(0, index=rows.index), sort=True)
-    found = groups["value"].agg(["count", "mean", "std"]).assign(
-        size=groups.size(), errors=groups["error"].sum(), fallbacks=groups["fallback"].sum(), seconds=groups["seconds"].mean()
-    )  # fmt: skip
-    if "realised" in rows:
+    found = groups["value"].agg(["count", "mean", "std"]).assign(size=groups.size())
+    if by == "engine":
         found = found.assign(realised=groups["realised"].mean(), looked=groups["realised"].count())
+    else:
+        found = found.assign(
+            errors=groups["error"].sum(), fallbacks=groups["fallback"].sum(), seconds=groups["seconds"].mean()
+        )
     named = found.reset_index(names=keys) if keys else found.reset_index(drop=True)
-    more = [name for name in named.columns if name in ("realised", "looked")]
-    return named[[*keys, *GROUPED, *more]].astype(
-        dict.fromkeys(("size", "count", "errors", "fallbacks"), "int64")
-    )
-
-
-GROUPED = ("size", "count", "mean", "std", "errors", "fallbacks", "seconds")
-"""The columns of `Answers.groups` after those that name the groups."""
+    whole = [name for name in ("size", "count", "errors", "fallbacks", "looked") if name in named]
+    return named[[*keys, *grouped_columns(by)]].astype(dict.fromkeys(whole, "int64"))
 
 
 class Read(Protocol):

@@ -168,6 +168,41 @@ class Filters(Noun):
             keep &= span.holds(answers[column])
         return answers[keep]
 
+    def conditions(self) -> tuple[tuple[str, ...], tuple[Any, ...]]:
+        """What `apply` asks for, as SQL of DuckDB over the columns of `cinegen_core.analysis.parquet`, all of which has to hold, and the
+        values of its parameters in their order. Names, numbers and moments are parameters, never text of it."""
+        asked: list[tuple[str, tuple[Any, ...]]] = [("series = ?", (self.series,))]
+        if self.counted:
+            asked.append(("counts", ()))
+        asked += [
+            (f'"at" {sign} ?', (at,))
+            for sign, at in ((">=", self.since), ("<", self.until))
+            if at is not None
+        ]
+        for column, names in (("title", self.titles), ("tier", self.tiers), ("writer", self.writers)):
+            if names:
+                asked.append((f"{column} IN ({', '.join('?' * len(names))})", names))
+        if self.genres:
+            asked.append(("list_has_any(genres, ?::VARCHAR[])", (list(self.genres),)))
+        if self.engines:
+            asked.append(
+                (
+                    "list_has_any(json_extract_string(engine_names, '$[*]'), ?::VARCHAR[])",
+                    (list(self.engines),),
+                )
+            )
+        for cohort in self.cohorts:
+            flag, _, value = cohort.rpartition(":")
+            asked.append(("flags[?] = ?", (flag, _COHORTS[value])))
+        spans = [("number", self.number), ("quality", self.quality), ("score", self.score)]
+        spans += [(f"{DIMENSION}{name}", span) for name, span in self.dimensions]
+        for column, span in spans:
+            if span.low is not None:
+                asked.append((f'"{column}" >= ?', (float(span.low),)))
+            if span.high is not None:
+                asked.append((f'"{column}" <= ?', (float(span.high),)))
+        return tuple(text for text, _ in asked), tuple(one for _, values in asked for one in values)
+
     def to_query(self) -> dict[str, str]:
         """What differs from no filter at all, as the parts of an address, not yet encoded for one."""
         query = {name: _listed(getattr(self, name)) for name in _NAMES if getattr(self, name)}

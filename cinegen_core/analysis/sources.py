@@ -1,13 +1,15 @@
-"""Where a notebook's events come from: this computer's studio, a simulation, or a file."""
+"""Where a notebook's events come from: this computer's studio, a simulation, a file, or a folder of Parquet files."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter, ValidationError
 
+from cinegen_core.analysis.parquet import FolderError, listed, recorded
 from cinegen_core.flags.declared import load_declared
 from cinegen_core.flags.model import Change
 from cinegen_core.monitor.events import Event
@@ -17,6 +19,9 @@ from cinegen_core.store.events import SqlEvents
 from cinegen_core.store.sql import SqlJournal
 from cinegen_core.studio import open_database
 
+if TYPE_CHECKING:
+    from cinegen_core.analysis.duck import DuckFolder
+
 SIMULATED = "simulated"
 STORE = "store"
 
@@ -24,6 +29,12 @@ START = datetime(2026, 1, 5, tzinfo=UTC)
 DAYS = 56.0
 RATE = 20.0
 SEED = 7
+
+FOLDER = "CINEGEN_EVENTS_PARQUET"
+"""Names, in the environment, a folder that `cinegen events export` wrote, which notebooks then read whatever stands in them."""
+
+MOST_LOADED = 1_000_000
+"""Events of a folder that are taken into memory one by one at most."""
 
 _EVENT: TypeAdapter[Event] = TypeAdapter(Event)
 
@@ -33,7 +44,10 @@ class SourceError(ValueError):
 
 
 def chosen(source: str, environ: Mapping[str, str]) -> str:
-    """The source that a notebook names, unless the environment names a database: then that, through the studio's settings."""
+    """The source that a notebook names, unless the environment names a folder of Parquet files (`FOLDER`): then that; or a database: then
+    that, through the studio's settings."""
+    if environ.get(FOLDER):
+        return environ[FOLDER]
     return STORE if environ.get("CINEGEN_DATABASE_URL") else source
 
 
@@ -42,14 +56,26 @@ def load_events(source: str, environ: Mapping[str, str] | None = None) -> tuple[
 
     `simulated`: 56 days made on the spot, 20 requests an hour, five incidents, the same every time. `store`: the live events of the
     studio that `environ` describes (none: the defaults). Else the path of a file of JSON lines, as `cinegen simulate --out` writes
-    it. Raises `SourceError`, and `StoreError` for a database that fails.
+    it, or of a folder of `cinegen events export`, if it holds no more than `MOST_LOADED`. Raises `SourceError`, and `StoreError` for a
+    database that fails.
     """
     if source == SIMULATED:
         return tuple(simulated())
     if source == STORE:
         with open_database(Settings.load(environ or {})) as database:
             return tuple(event for _, event in SqlEvents(database).read())
-    return _from_file(Path(source))
+    return _from_folder(Path(source)) if Path(source).is_dir() else _from_file(Path(source))
+
+
+def open_events(folder: str | Path, *, memory: str = "2GB", spill: Path | None = None) -> DuckFolder:
+    """A folder of `cinegen events export`, however much is in it, for the questions of `explore` and `duck_reports`; `close` it, or use it in
+    `with`. `memory` and `spill` as in `duck.open_folder`. Raises `SourceError`, and `AnalyticsError` without the extra `analytics`."""
+    from cinegen_core.analysis.duck import open_folder
+
+    try:
+        return open_folder(Path(folder), memory=memory, spill=spill)
+    except FolderError as error:
+        raise SourceError(str(error)) from error
 
 
 def simulated(*, days: float = DAYS, rate: float = RATE, seed: int = SEED) -> tuple[Event, ...]:
@@ -77,10 +103,32 @@ def load_changes(source: str, environ: Mapping[str, str] | None = None) -> tuple
 
 
 def words(source: str) -> str:
-    """What the events are, for the head of a notebook and the titles of its charts."""
+    """What the events are, for the head of a notebook and the titles of its charts. Raises `SourceError`."""
     if source == SIMULATED:
         return "SIMULATED: 56 days drawn from real answers of the embedded writer, five incidents planted"
-    return "this studio's own record" if source == STORE else f"events of the file {Path(source).name}"
+    if source == STORE:
+        return "this studio's own record"
+    path = Path(source)
+    if not path.is_dir():
+        return f"events of the file {path.name}"
+    try:
+        made_up = listed(path).series == "simulated"
+    except FolderError as error:
+        raise SourceError(str(error)) from error
+    return f"{'SIMULATED: ' if made_up else ''}events of the folder {path.name}"
+
+
+def _from_folder(folder: Path) -> tuple[Event, ...]:
+    try:
+        held = listed(folder)
+        if held.events > MOST_LOADED:
+            raise SourceError(
+                f"{folder} holds {held.events:,} events, and {MOST_LOADED:,} at most are taken into memory one by one. Export a shorter time "
+                "to another folder, or ask these through `open_events`."
+            )
+        return recorded(folder)
+    except FolderError as error:
+        raise SourceError(str(error)) from error
 
 
 def _from_file(path: Path) -> tuple[Event, ...]:

@@ -19,6 +19,7 @@ from cinegen_core.notify.channels import Channel, DeliveryError
 from cinegen_core.notify.choice import to_tell
 from cinegen_core.notify.notice import notice_of, trial_notice
 from cinegen_core.store.deliveries import Claim, Content, SqlDeliveries
+from cinegen_core.store.leading import Alone, LeadLostError, Leads
 from cinegen_core.story.model import Noun
 
 FIRST_WAIT, LONGEST_WAIT = 5.0, 1800.0
@@ -49,7 +50,9 @@ class Trial(Noun):
 
 
 class Notifier:
-    """Tells people of alerts, by every channel. Several, in one studio or many, may share a database: each notice goes out once.
+    """Tells people of alerts, by every channel. Several, in one studio or many, may share a database: each notice goes out once. Of
+    studios that share one only the one that leads puts notices on their way and claims them; what it has claimed it settles, even if
+    another leads by then.
 
     `studio` names the sender in notices. Call `look` and `deliver_due` every few seconds, or `tick`, which does both. A try that fails
     for a reason that may pass is repeated, and its target left alone meanwhile; other channels go on.
@@ -64,7 +67,10 @@ class Notifier:
         clock: Clock,
         rng: random.Random,
         studio: str = "",
+        lead: Leads | None = None,
     ) -> None:
+        """Without a `lead` this one leads."""
+        self._lead: Leads = lead or Alone()
         self._log, self._deliveries, self._channels = log, deliveries, tuple(channels)
         self._clock, self._rng, self._studio = clock, rng, studio
 
@@ -96,8 +102,14 @@ class Notifier:
         )
 
     async def tick(self) -> int:
-        """Looks, then delivers; how many notices arrived. Raises `StoreError`."""
-        await asyncio.to_thread(self.look)
+        """Looks, then delivers; how many notices arrived, 0 where another leads. Raises `StoreError`."""
+        if self._lead.fence() is None:
+            return 0
+        try:
+            with self._lead.acting():
+                await asyncio.to_thread(self.look)
+        except LeadLostError:
+            return 0
         return await self.deliver_due()
 
     async def deliver_due(self) -> int:
@@ -113,9 +125,7 @@ class Notifier:
     async def _deliver(self, channel: Channel) -> int:
         arrived = 0
         for _ in range(AT_ONCE):
-            claim = await asyncio.to_thread(
-                self._deliveries.claim, channel.target, now=self._clock.now(), lease=LEASE
-            )
+            claim = await self._claim(channel.target)
             if claim is None:
                 break
             if claim.delivery.tries > TRIES:
@@ -134,6 +144,15 @@ class Notifier:
                 await asyncio.to_thread(self._deliveries.sent, claim.delivery, now=self._clock.now())
                 arrived += 1
         return arrived
+
+    async def _claim(self, target: str) -> Claim | None:
+        try:
+            with self._lead.acting():
+                return await asyncio.to_thread(
+                    self._deliveries.claim, target, now=self._clock.now(), lease=LEASE
+                )
+        except LeadLostError:
+            return None
 
     def _failed(self, claim: Claim, error: DeliveryError, now: datetime) -> None:
         delivery, problem = claim.delivery, str(error)

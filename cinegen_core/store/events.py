@@ -118,6 +118,9 @@ class SqlEvents:
             raise StoreError(f"{self._database.name}: an event in it cannot be read ({error}).") from error
 
     def forget(self, before: datetime) -> int:
-        """Removes what is older, and says how many there were."""
+        """Removes what is older, and says how many there were. The last event stays however old it is: SQLite numbers those to come
+        by it, and numbers never come back."""
         with self._database.writing() as connection:
-            return int(connection.execute(delete(EVENTS).where(EVENTS.c.at < before)).rowcount)
+            last = connection.scalar(select(func.max(EVENTS.c.number))) or 0
+            old = delete(EVENTS).where(EVENTS.c.at < before, EVENTS.c.number < last)
+            return int(connection.execute(old).rowcount)
