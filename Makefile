@@ -11,6 +11,8 @@
 # make tuning          the table of notebooks/threshold_tuning.ipynb (three minutes)
 # make notebooks  runs the notebooks anew and saves them with what they give
 # make pages-report    how soon pages and clicks answer (half an hour; writes benchmarks/PAGES.md)
+# make bench      every benchmark in one run (25 minutes on a quiet machine; writes benchmarks/RESULTS.md and results.json, and compares)
+# make bench-quick  the same at small sizes, printed only
 # make pool       draws the pool of simulated answers anew (seven minutes; writes cinegen_core/simulation/pool.jsonl.gz)
 # make profiles       measures the embedded writer on the scorer's scale, for cinegen_core/tiers/profiles.toml
 
@@ -20,7 +22,7 @@ BIN := $(VENV)/bin
 PORT ?= 8501
 
 .DEFAULT_GOAL := studio
-.PHONY: studio test check quality scorer-report tiers-report flags-report monitoring-report pages-report notebooks pool validation ablation tuning profiles lint format types pytest clean
+.PHONY: studio test check quality scorer-report tiers-report flags-report monitoring-report pages-report notebooks pool validation ablation tuning bench bench-quick profiles lint format types pytest clean
 
 studio: $(VENV)/installed
 	$(BIN)/cinegen studio --port $(PORT)
@@ -55,6 +57,13 @@ monitoring-report: $(VENV)/installed
 # With 10,000 episodes in the store, in a real browser, on an otherwise idle machine.
 pages-report: $(VENV)/installed $(VENV)/system
 	$(BIN)/python -m benchmarks.pages --out benchmarks/PAGES.md
+
+# Parts of it: make bench ONLY="growth tiers"
+bench: $(VENV)/installed $(VENV)/system
+	$(BIN)/python -m benchmarks --reports $(if $(ONLY),--only $(ONLY))
+
+bench-quick: $(VENV)/installed $(VENV)/system
+	$(BIN)/python -m benchmarks --quick $(if $(ONLY),--only $(ONLY))
 
 pool: $(VENV)/installed
 	$(BIN)/cinegen simulate --build-pool

@@ -16,6 +16,7 @@ import argparse
 import os
 import platform
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -27,11 +28,12 @@ from typing import NamedTuple
 from playwright.sync_api import Browser, Error, Page
 from sqlalchemy import insert
 
+from benchmarks.figures import Figure, Promise, Report, add_json, at_most, exactly, repeated, write
 from cinegen_core.store import Record, Season
 from cinegen_core.store.sql_episodes import EPISODES, SqlStore
 from cinegen_core.story.load import load_sample
 from cinegen_core.studio import open_database, open_studio
-from tests.pages.browser import PAGES, chromium, opened, served, settled, visit, visitor
+from tests.pages.browser import PAGES, chromium, free_port, opened, served, settled, visit, visitor
 from tests.pages.seeded import SAMPLE, as_live, fill, record, season, settings_for, simulated
 
 PER_SEASON = 50
@@ -328,6 +330,58 @@ def all_rounds(browser: Browser, folder: Path, repeats: int) -> dict[str, list[T
         return {title: rounds(browser, address, title, there.get(title, {}), repeats) for title in PAGES}
 
 
+def bare_click(browser: Browser, repeats: int) -> Times:
+    """The yardstick: a click on a page of Streamlit that holds a choice, and twenty lines that say what was chosen."""
+    with tempfile.TemporaryDirectory() as made:
+        script = Path(made) / "bare.py"
+        script.write_text(_BARE, encoding="utf-8")
+        port = free_port()
+        command = [
+            sys.executable,
+            "-m",
+            "streamlit",
+            "run",
+            str(script),
+            f"--server.port={port}",
+            *_BARE_OPTIONS,
+        ]
+        with subprocess.Popen(
+            command, cwd=made, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        ) as server:
+            try:
+                context = visitor(browser)
+                context.add_init_script(_HEAR)
+                page = context.new_page()
+                for _ in range(300):
+                    try:
+                        page.goto(f"http://127.0.0.1:{port}")
+                        break
+                    except Error:
+                        page.wait_for_timeout(100)
+                page.get_by_text("line 19").wait_for()
+                names = ("two", "three", "one")
+                clicks = [Click(name, text(name)) for name in names]
+                seconds = [clicked(page, click) for _ in range(repeats + 1) for click in clicks]
+                context.close()
+            finally:
+                server.terminate()
+                server.wait(20)
+    return Times("A bare page of Streamlit", tuple(seconds[len(names) :]))
+
+
+_BARE = """import streamlit as st
+chosen = st.radio("Choice", ["one", "two", "three"])
+for number in range(20):
+    st.markdown(f"line {number} ({chosen})")
+"""
+_BARE_OPTIONS = (
+    "--server.address=127.0.0.1",
+    "--server.headless=true",
+    "--browser.gatherUsageStats=false",
+    "--server.fileWatcherType=none",
+)
+
+
 # The report.
 
 
@@ -338,7 +392,7 @@ def row(times: Times, most: float, unit: float = 1000.0, digits: int = 0) -> str
 
 
 def report(
-    cold: list[Times], warm: list[Times], found: dict[str, list[Times]], *, date: str, store: str
+    cold: list[Times], warm: list[Times], found: dict[str, list[Times]], bare: Times, *, date: str, store: str
 ) -> str:
     """Both tables, and what was promised."""
     load = os.getloadavg()[0]
@@ -360,7 +414,9 @@ def report(
     lines += [
         "## A click, milliseconds",
         "",
-        "From the pointer going down to the page's last change. The first round is left out.",
+        "From the pointer going down to the page's last change. The first round is left out. "
+        f"A click on a bare page of Streamlit takes {1000 * bare.median:.0f} ms by the same measure ({1000 * min(bare.seconds):.0f} to "
+        f"{1000 * max(bare.seconds):.0f}, of {len(bare.seconds)}).",
         "",
     ]
     for title, clicked_on in found.items():
@@ -389,6 +445,36 @@ def promises(cold: list[Times], warm: list[Times], found: dict[str, list[Times]]
     ]
 
 
+def figures(
+    cold: list[Times], warm: list[Times], found: dict[str, list[Times]], bare: Times
+) -> dict[str, Figure]:
+    """The headlines: first pages in seconds, all clicks of a page in milliseconds, and what those come to in clicks of a bare page."""
+    made = {
+        f"first page, {kind}: {one.what}": repeated(one.seconds, "s")
+        for kind, many in (("cold", cold), ("warm", warm))
+        for one in many
+    }
+    for title, many in found.items():
+        made[f"a click: {title}"] = repeated([1000 * one for times in many for one in times.seconds], "ms")
+    every = [one for many in found.values() for one in many]
+    made["a bare click"] = repeated([1000 * one for one in bare.seconds], "ms")
+    ratios = [one.median / bare.median for one in every]
+    made["a kind of click against a bare one"] = repeated(ratios, "ratio", better="lower", what_it_means="medians of all kinds of clicks")  # fmt: skip
+    late = sum(one.median > CLICK for one in every)
+    made["kinds of clicks beyond the promise"] = exactly(late, "count", better="lower", what_it_means=f"of {len(every)}, by their medians")  # fmt: skip
+    tails = sum(one.p95 > CLICK for one in every)
+    made["the same by their 95th percentile"] = exactly(tails, "count", better="lower")
+    return made
+
+
+def promised(made: dict[str, Figure]) -> tuple[Promise, ...]:
+    firsts = [at_most(made, label, FIRST_PAGE) for label in made if label.startswith("first page")]
+    return (
+        *firsts,
+        at_most(made, "kinds of clicks beyond the promise", 0, f"each kind <= {1000 * CLICK:.0f} ms"),
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--episodes", type=int, default=10_000)
@@ -396,6 +482,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=15, help="rounds through each page, and warm visits")
     parser.add_argument("--starts", type=int, default=3, help="servers started for each page's cold visits")
     parser.add_argument("--out", type=Path)
+    add_json(parser)
     parser.add_argument("--date", default=time.strftime("%Y-%m-%d"))
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as made:
@@ -406,7 +493,10 @@ def main() -> None:
         with chromium() as browser:
             cold, warm = first_pages(browser, folder, options.starts, options.repeats)
             found = all_rounds(browser, folder, options.repeats)
-    told = report(cold, warm, found, date=options.date, store=store)
+            bare = bare_click(browser, options.repeats)
+    told = report(cold, warm, found, bare, date=options.date, store=store)
+    made_figures = figures(cold, warm, found, bare)
+    write(Report(name="pages", figures=made_figures, promises=promised(made_figures)), options.json)
     print(told, end="")
     if options.out:
         options.out.write_text(told, encoding="utf-8")
