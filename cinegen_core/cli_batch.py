@@ -1,7 +1,7 @@
 """`cinegen batch`: a plan of seasons, comparisons, ablations and scores, on the cores of this computer or on a Dask cluster.
 
-Exit codes: 0 all of it is done, 1 something failed or the plan cannot be used, 2 wrong use, 130 stopped by Ctrl-C. What is done is not
-done again: the same command goes on where it was.
+Exit codes: 0 all of it is done, 1 something failed or was withdrawn, or the plan cannot be used, 2 wrong use, 130 stopped by Ctrl-C.
+What is done is not done again: the same command goes on where it was.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def add_batch(app: typer.Typer, settings: Callable[[], Settings], clock: Clock) 
                 began = studio.now
                 ticked = clock.monotonic()
                 with _hands(graph, clock, scheduler, workers, sequential=sequential) as hands:
-                    outcome = _run(graph, hands, database, results, console)
+                    outcome = _run(graph, hands, database, results, console, withdrawn_from(studio))
                 for line in ending(graph, outcome, clock.monotonic() - ticked):
                     typer.echo(line)
                 for line in _tables(graph, outcome, results, studio, loaded):
@@ -101,19 +101,41 @@ def add_batch(app: typer.Typer, settings: Callable[[], Settings], clock: Clock) 
             _stop(f"{error} {AGAIN}", 1)
         except OSError as error:
             _stop(f"{error.filename or out or plan}: {error.strerror}. {AGAIN}", 1)
+        if outcome.withdrawn:
+            _stop(f"The batch {outcome.withdrawn}. {AGAIN}", 1)
         if outcome.stopped:
             _stop(f"Stopped. {AGAIN}", 130)
         if outcome.failed:
             _stop(f"{len(outcome.failed)} tasks failed or were not begun. {AGAIN}", 1)
 
 
-def _run(graph: Graph, hands: Hands, database: Database, results: Results, console: Console) -> Outcome:
+def _run(
+    graph: Graph,
+    hands: Hands,
+    database: Database,
+    results: Results,
+    console: Console,
+    withdrawn: Callable[[], str],
+) -> Outcome:
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever ends the process politely
     try:
         with Landing(database, results, graph) as landing, progress_bar(console) as told:
-            return run_batch(graph, hands, landing, told)
+            return run_batch(graph, hands, landing, told, withdrawn)
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def withdrawn_from(studio: Studio) -> Callable[[], str]:
+    """Whether something was taken away since the batch began, by an emergency or a rollback: what it still had to write would
+    come from a lower tier."""
+    steering = studio.steering
+    before = steering.withdrawn() if steering is not None else ""
+
+    def reason() -> str:
+        now = steering.withdrawn() if steering is not None else ""
+        return now if now != before else ""
+
+    return reason
 
 
 @contextmanager

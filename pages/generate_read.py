@@ -189,15 +189,16 @@ def _downloads(me: Acting, record: Record) -> None:
     episode = record.generation.episode
     name = re.sub(r"[^a-z0-9]+", "-", episode.series.casefold()).strip("-")[:60] or "series"
     name = f"{name}-e{episode.number:02}"
-    pdf, why_not = _pdf(record.id, episode)
-    files: list[tuple[str, str, str | bytes, str]] = [
-        ("Fountain", f"{name}.fountain", to_fountain(episode), "text/plain; charset=utf-8"),
-        ("Final Draft", f"{name}.fdx", to_fdx(episode), "application/xml"),
-        ("Plain text", f"{name}.txt", to_text(episode), "text/plain; charset=utf-8"),
-        ("JSON", f"{name}.json", to_json(episode), "application/json"),
+    why_not = _no_pdf(record.id, episode)
+    # Each is made when somebody takes it away.
+    files: list[tuple[str, str, Callable[[], str | bytes], str]] = [
+        ("Fountain", f"{name}.fountain", lambda: to_fountain(episode), "text/plain; charset=utf-8"),
+        ("Final Draft", f"{name}.fdx", lambda: to_fdx(episode), "application/xml"),
+        ("Plain text", f"{name}.txt", lambda: to_text(episode), "text/plain; charset=utf-8"),
+        ("JSON", f"{name}.json", lambda: to_json(episode), "application/json"),
     ]
-    if pdf is not None:
-        files.insert(2, ("PDF", f"{name}.pdf", pdf, "application/pdf"))
+    if not why_not:
+        files.insert(2, ("PDF", f"{name}.pdf", lambda: _pdf(episode), "application/pdf"))
     with st.container(horizontal=True, gap="small", key="take_away"):
         for label, file, text, mime in files:
             st.download_button(
@@ -212,21 +213,27 @@ def _exported(me: Acting, id: str) -> None:
     _once(f"exported_{id}", lambda: me.exported(id))
 
 
-def _pdf(id: str, episode: Episode) -> tuple[bytes | None, str]:
-    """The PDF, or why there is none; made once for as long as the episode is looked at."""
-    known: tuple[str, bytes | None, str] | None = st.session_state.get("generate_pdf")
+def _no_pdf(id: str, episode: Episode) -> str:
+    """Why there is no PDF of it, nothing where there is one; looked at once for as long as the episode is."""
+    known: tuple[str, str] | None = st.session_state.get("generate_no_pdf")
     if known is not None and known[0] == id:
-        return known[1], known[2]
+        return known[1]
     # It brings a typesetter along, which nobody who reads nothing has to wait for.
+    from cinegen_core.story.formats.pdf import check_letters
+
+    why = ""
+    try:
+        check_letters(episode)
+    except StoryError as error:
+        why = " ".join(f"{problem.what}. {problem.fix}" for problem in error.problems)
+    st.session_state["generate_no_pdf"] = (id, why)
+    return why
+
+
+def _pdf(episode: Episode) -> bytes:
     from cinegen_core.story.formats.pdf import to_pdf
 
-    made: tuple[bytes | None, str]
-    try:
-        made = to_pdf(episode), ""
-    except StoryError as error:
-        made = None, " ".join(f"{problem.what}. {problem.fix}" for problem in error.problems)
-    st.session_state["generate_pdf"] = (id, *made)
-    return made
+    return to_pdf(episode)
 
 
 def _once(key: str, record: Callable[[], None]) -> None:

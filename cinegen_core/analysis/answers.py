@@ -5,6 +5,7 @@ Columns and their types are the same whatever the events are, none included. `id
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -115,6 +116,11 @@ class Tables(NamedTuple):
     engines: pd.DataFrame
     ratings: pd.DataFrame
     last: int
+
+
+def spelled(engine: str) -> str:
+    """An engine's name as it stands on a line of `engine_names` in Parquet files: as a string in JSON, which holds no line's end."""
+    return json.dumps(engine, ensure_ascii=False)
 
 
 def answers_frame(events: Iterable[object]) -> pd.DataFrame:

@@ -10,6 +10,7 @@ words. Nothing is fetched from elsewhere, and nothing is read but the files that
 
 from __future__ import annotations
 
+import json
 import shutil
 import tempfile
 import threading
@@ -158,7 +159,12 @@ def open_folder(
             raise FolderError(
                 f"{path} is listed in {folder} and not there. Export the events anew to another folder."
             )
-    room = Path(tempfile.mkdtemp(prefix="cinegen-duckdb-", dir=spill))
+    try:
+        room = Path(tempfile.mkdtemp(prefix="cinegen-duckdb-", dir=spill))
+    except OSError as error:
+        raise AnalyticsError(
+            f"{spill or tempfile.gettempdir()}: nothing can be put aside there ({error.strerror}). Name a folder that may be written to."
+        ) from error
     settings: dict[str, Any] = {
         "memory_limit": memory,
         "temp_directory": str(room),
@@ -259,16 +265,20 @@ class DuckAnswers:
 
     def names(self) -> Names:
         """What these can be filtered by."""
-        # engines by their few combinations, which are looked at once each
-        combinations = f"({select('DISTINCT engine_names', HERE)})"
-        each = (
-            select("DISTINCT title AS name", HERE),
-            select("DISTINCT unnest(genres) AS name", HERE),
-            select("DISTINCT writer AS name", HERE),
-            select("DISTINCT unnest(json_extract_string(engine_names, '$[*]')) AS name", combinations),
-            select("DISTINCT unnest(map_keys(flags)) AS name", HERE),
+
+        def each(what: str) -> set[str]:
+            return {name for (name,) in self.query(select(f"DISTINCT {what} AS name", HERE)) if name}
+
+        # by their few combinations, which are taken apart here
+        engines = {json.loads(line) for names in each("engine_names") for line in names.split("\n") if line}
+        found = (
+            each("title"),
+            each("unnest(genres)"),
+            each("writer"),
+            engines,
+            each("unnest(map_keys(flags))"),
         )
-        return Names(*(tuple(sorted(name for (name,) in self.query(one) if name)) for one in each))
+        return Names(*(tuple(sorted(names - {""})) for names in found))
 
     def query(self, query: str, before: _Params = ()) -> list[tuple[Any, ...]]:
         """What a query of this package gives that has `HERE` in it, once; `before` are the parameters that stand in front of it."""

@@ -15,7 +15,7 @@ from typing import Annotated, Any, NamedTuple, get_args
 import pandas as pd
 from pydantic import AfterValidator, AwareDatetime, Field, ValidationError, field_validator, model_validator
 
-from cinegen_core.analysis.answers import DIMENSION, FLAG
+from cinegen_core.analysis.answers import DIMENSION, FLAG, spelled
 from cinegen_core.monitor.events import Series
 from cinegen_core.scorer import DIMENSION_WORDS, DimensionName
 from cinegen_core.story.errors import shorten
@@ -185,12 +185,8 @@ class Filters(Noun):
         if self.genres:
             asked.append(("list_has_any(genres, ?::VARCHAR[])", (list(self.genres),)))
         if self.engines:
-            asked.append(
-                (
-                    "list_has_any(json_extract_string(engine_names, '$[*]'), ?::VARCHAR[])",
-                    (list(self.engines),),
-                )
-            )
+            lines = tuple(f"\n{spelled(name)}\n" for name in self.engines)
+            asked.append((" OR ".join(["contains(engine_names, ?)"] * len(lines)), lines))
         for cohort in self.cohorts:
             flag, _, value = cohort.rpartition(":")
             asked.append(("flags[?] = ?", (flag, _COHORTS[value])))

@@ -12,7 +12,6 @@ asked is the same keyed hash.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -24,7 +23,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pydantic import AwareDatetime, Field, TypeAdapter, ValidationError
 
-from cinegen_core.analysis.answers import ANSWER_TYPES, DIMENSION, MOMENT
+from cinegen_core.analysis.answers import ANSWER_TYPES, DIMENSION, MOMENT, spelled
 from cinegen_core.monitor.events import Event, FeedbackEvent, GenerationEvent, Series
 from cinegen_core.scorer import DIMENSION_WORDS
 from cinegen_core.story.model import Noun
@@ -86,8 +85,9 @@ SCHEMAS: Mapping[Table, pa.Schema] = {
     ),
 }  # fmt: skip
 """The columns. `event` is the number of the event in its store; those of answers are named as in `ANSWER_TYPES`, `id` naming the answer in
-both tables. `flags` has the flags that were evaluated, `engines` those that were active; `engine_names` are their names once more, as a list
-in JSON: one text for each of the few combinations, which a filter looks at once."""
+both tables. `flags` has the flags that were evaluated, `engines` those that were active; `engine_names` are their names once more, `spelled`
+and one a line, with a line's end before the first and after the last: one text for each of the few combinations, which a filter looks at
+once."""
 
 _EVENT: TypeAdapter[Event] = TypeAdapter(Event)
 _Row = Mapping[str, Any]
@@ -280,8 +280,10 @@ class _Batch:
             table, row = _row(number, event)
             apart.setdefault((table, f"{row['at']:%Y-%m}"), []).append(row)
         for (table, month), rows in apart.items():
+            # NaN is no number, and stands as nothing
             columns = [
-                pa.array([row[field.name] for row in rows], type=field.type) for field in SCHEMAS[table]
+                pa.array([row[field.name] for row in rows], type=field.type, from_pandas=True)
+                for field in SCHEMAS[table]
             ]
             self.parts.setdefault((table, month), []).append(
                 pa.Table.from_arrays(columns, schema=SCHEMAS[table])
@@ -398,7 +400,7 @@ def _answer(number: int, at: datetime, event: GenerationEvent) -> _Row:
         "active": len(event.engines),
         "delivered": sum(one.delivered for one in event.engines),
         **{f"{DIMENSION}{name}": event.dimensions.get(name) for name in DIMENSION_WORDS},
-        "engine_names": json.dumps([one.engine for one in event.engines], ensure_ascii=False),
+        "engine_names": "\n".join(("", *(spelled(one.engine) for one in event.engines), "")),
         "engines": [one.model_dump() for one in event.engines],
         "attempts": [one.model_dump() for one in event.attempts],
         "flags": list(event.flags.items()),

@@ -61,12 +61,14 @@ class Progress(NamedTuple):
 
 @dataclass
 class Outcome:
-    """What became of a batch: for each task that did not land its reason in words, by id."""
+    """What became of a batch: for each task that did not land its reason in words, by id. `withdrawn` says why it was stopped where
+    no person at the keyboard did."""
 
     done: dict[str, Result] = field(default_factory=dict)
     kept: frozenset[str] = frozenset()
     failed: dict[str, str] = field(default_factory=dict)
     stopped: bool = False
+    withdrawn: str = ""
 
     @property
     def whole(self) -> bool:
@@ -74,21 +76,30 @@ class Outcome:
 
 
 def run_batch(
-    graph: Graph, hands: Hands, landing: Landing, told: Callable[[Progress], None] = lambda progress: None
+    graph: Graph,
+    hands: Hands,
+    landing: Landing,
+    told: Callable[[Progress], None] = lambda progress: None,
+    withdrawn: Callable[[], str] = lambda: "",
 ) -> Outcome:
     """Does what is not done yet, and says what became of it. A task that fails ends its chain and nothing else.
 
-    `landing` is entered already. On KeyboardInterrupt what is in hand is ended, and `stopped` is set. Raises `BatchError`, and what
-    `Landing` raises.
+    `landing` is entered already. On KeyboardInterrupt, or once `withdrawn` says why nothing more is to be written (asked whenever a task
+    has ended), what is in hand is ended, and `stopped` is set. Raises `BatchError`, and what `Landing` raises.
     """
-    return _Run(graph, hands, landing, told).whole()
+    return _Run(graph, hands, landing, told, withdrawn).whole()
 
 
 class _Run:
     def __init__(
-        self, graph: Graph, hands: Hands, landing: Landing, told: Callable[[Progress], None]
+        self,
+        graph: Graph,
+        hands: Hands,
+        landing: Landing,
+        told: Callable[[Progress], None],
+        withdrawn: Callable[[], str],
     ) -> None:
-        self._hands, self._landing, self._told = hands, landing, told
+        self._hands, self._landing, self._told, self._withdrawn = hands, landing, told, withdrawn
         kept = frozenset(task.id for chain in graph.chains for task in chain.tasks[: chain.done])
         self._outcome = Outcome(kept=kept)
         self._ready = deque(chain for chain in graph.chains if chain.next is not None)
@@ -101,6 +112,10 @@ class _Run:
     def whole(self) -> Outcome:
         try:
             while self._ready or self._going:
+                if reason := self._withdrawn():
+                    self._outcome.stopped, self._outcome.withdrawn = True, reason
+                    self._hands.stop()
+                    break
                 self._begin()
                 self._tell()
                 for ended in self._hands.ended():

@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import NamedTuple, Protocol
@@ -126,13 +126,13 @@ HELD_AT_MOST = 4.0
 
 class FencedDatabase(Database):
     """A database in which what is written inside `Lead.acting` is kept only while that lead holds, and in which nobody who was stopped
-    in the middle of writing holds up the others: PostgreSQL undoes what they wrote, after `HELD_AT_MOST`. A file of SQLite knows no such
+    in the middle of writing holds up the others: PostgreSQL undoes what they wrote, after `held` seconds. A file of SQLite knows no such
     thing: it stays locked until whoever holds it goes on or is killed."""
 
-    def __init__(self, url: str, *, patience: float = PATIENCE) -> None:
+    def __init__(self, url: str, *, patience: float = PATIENCE, held: float = HELD_AT_MOST) -> None:
         super().__init__(url, patience=patience)
         if self.engine.dialect.name == "postgresql":
-            event.listen(self.engine, "begin", _let_go_in_time)
+            event.listen(self.engine, "begin", _let_go_after(held))
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
@@ -146,10 +146,14 @@ class FencedDatabase(Database):
             yield connection
 
 
-def _let_go_in_time(connection: Connection) -> None:
-    if connection.get_execution_options().get(_WRITES):
-        milliseconds = round(HELD_AT_MOST * 1000)
-        connection.exec_driver_sql(f"SET LOCAL idle_in_transaction_session_timeout = {milliseconds}")
+def _let_go_after(seconds: float) -> Callable[[Connection], None]:
+    limit = f"SET LOCAL idle_in_transaction_session_timeout = {round(seconds * 1000)}"
+
+    def begins(connection: Connection) -> None:
+        if connection.get_execution_options().get(_WRITES):
+            connection.exec_driver_sql(limit)
+
+    return begins
 
 
 def seconds_of(connection: Connection) -> float:
@@ -341,8 +345,9 @@ class Lead:
         return LeadView(holder=found.holder, since=since, mine=found.fence == self.fence())
 
     def release(self) -> None:
-        """Lets go of the lead, so that another may take it at once. Raises `StoreError`."""
+        """Lets go of the lead, so that another may take it at once; where the database does not answer, once it has lapsed."""
         with self._lock:
             term, self._term = self._term, None
             if term is not None:
-                self._rows.release(term)
+                with suppress(StoreError):
+                    self._rows.release(term)

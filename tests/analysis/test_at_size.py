@@ -55,13 +55,13 @@ def odd() -> tuple[Event, ...]:
             f"o{n:04}", at=datetime((1930, 1969, 1970, 2026)[n % 4], 1, 1 + n % 28, n % 24, tzinfo=UTC), title=f"title {n % 63}",
             writer=HOSTILE if n % 9 == 0 else f"writer {n % 70}", genres=() if n % 4 == 0 else (f"genre {n % 75}", "a,b")[: n % 4],
             quality=None if n % 5 == 0 else n % 11 + 0.125 * (n % 3), dimensions={} if n % 6 == 0 else {"dialogue": float(n % 11)},
-            engines=[an_engine(f"engine {n % 80}", n % 3 == 0, None if n % 2 else 0.5), an_engine('a"b,c')], error=n % 13 == 0,
+            engines=[an_engine(f"engine {n % 80}", n % 3 == 0, None if n % 2 else 0.5), an_engine(('a"b,c', 'x"engine 7', ", ", "two\nlines")[n % 4])], error=n % 13 == 0,
             flags={f"flag {n % 61}": n % 2 == 0, HOSTILE: n % 3 == 0}, kept=n % 17 == 0, seconds=float(n % 40),
         )
         for n in range(330)
     ]  # fmt: skip
     words = [a_word(f"w{n}", f"o{n % 110:04}", rating=n % 10 + 1, who="" if n % 3 else f"reader {n % 5}", at=ago(minutes=n % 50)) for n in range(250)]  # fmt: skip
-    return (*made, *words)
+    return (*made, an_answer("not a number", quality=float("nan"), score=float("nan")), *words)
 
 
 RECORDS: dict[str, Callable[[], tuple[Event, ...]]] = {
@@ -79,7 +79,8 @@ FILTERS: dict[str, dict[str, Any]] = {
     "kept ones too": {"counted": False},
     "a span of time": {"since": SINCE, "until": SINCE + timedelta(days=6)},
     "genres and a tier": {"genres": ("drama", "a,b"), "tiers": ("comprehensive",)},
-    "engines": {"engines": ("Pacing", "PacingEngine", 'a"b,c', "engine 7")},
+    "engines": {"engines": ("Pacing", "Horror", 'a"b,c', "engine 7", ", ", "lines")},
+    "another engine": {"engines": ("two\nlines",)},
     "a cohort": {"cohorts": ("genre_engines:on",)},
     "numbers": {"quality": Span(low=6.5, high=8.25), "number": Span(high=5.0), "dimensions": (("dialogue", Span(low=5.0)),)},
     "names that look like SQL": {"writers": (HOSTILE, "\0", "%"), "cohorts": (f"{HOSTILE}:off",)},
@@ -89,7 +90,7 @@ FILTERS: dict[str, dict[str, Any]] = {
 LOOKED_AT: dict[str, tuple[str, ...]] = {
     "simulated": ("nothing", "a span of time", "genres and a tier", "engines", "a cohort", "numbers"),
     "of all sorts": ("nothing", "kept ones too", "a cohort", "numbers"),
-    "odd": ("nothing", "genres and a tier", "engines", "names that look like SQL"),
+    "odd": ("nothing", "genres and a tier", "engines", "another engine", "names that look like SQL"),
     "ties": ("nothing", "numbers"),
     "one": ("nothing", "nobody"),
     "none": ("nothing",),

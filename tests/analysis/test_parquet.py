@@ -222,6 +222,8 @@ class TestReading:
     def test_what_does_not_fit_is_told_with_what_to_do(self, tmp_path: Path) -> None:
         with pytest.raises(AnalyticsError, match="set up"):
             open_folder(parquet_of(tmp_path / "out", some(5)), memory="a lot")
+        with pytest.raises(AnalyticsError, match="nothing can be put aside there"):
+            open_folder(tmp_path / "out", spill=tmp_path / "nowhere")
 
     def test_what_is_spilled_is_gone_in_the_end(self, tmp_path: Path) -> None:
         (tmp_path / "spill").mkdir()

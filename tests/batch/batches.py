@@ -38,11 +38,11 @@ TWO_SEASONS = """
 bible = "sworn"
 seeds = [1, 2]
 episodes = 2
-tier = "enhanced_baseline"
+tier = "basic_fallback"
 """
-"""Written in a single pass, which is quickest."""
+"""Written by the template, which is quickest."""
 
-WITH_ENGINES = TWO_SEASONS.replace('tier = "enhanced_baseline"', "")
+WITH_ENGINES = TWO_SEASONS.replace('tier = "basic_fallback"', "")
 
 
 @dataclass

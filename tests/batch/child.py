@@ -1,28 +1,26 @@
-"""A batch in a process of its own, which says after each step how many episodes are in the store: `python -m tests.batch.child FOLDER`."""
+"""A batch in a process of its own, which stands still once the first episode has landed: `python -m tests.batch.child FOLDER`."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import func, select
-
-from cinegen_core.batch.running import Progress
-from cinegen_core.store.sql_episodes import EPISODES
-from cinegen_core.studio import open_database
+from cinegen_core.batch import landing
 from tests.batch.batches import a_desk
 
 
 def main(folder: Path) -> None:
-    desk = a_desk(folder)
-    with open_database(desk.settings) as database:
+    land = landing.land
 
-        def told(progress: Progress) -> None:
-            with database.reading() as connection:
-                kept = connection.scalar(select(func.count()).select_from(EPISODES))
-            print(kept, flush=True)  # noqa: T201 (whoever started it reads along)
+    def and_wait(*arguments: Any) -> None:
+        land(*arguments)
+        print("landed", flush=True)  # noqa: T201 (whoever started it reads along)
+        sys.stdin.readline()
 
-        desk.run((folder / "plan.toml").read_text(encoding="utf-8"), told=told)
+    landing.land = and_wait  # type: ignore[assignment]
+    landing.GROUP = 1
+    a_desk(folder).run((folder / "plan.toml").read_text(encoding="utf-8"))
 
 
 if __name__ == "__main__":

@@ -15,11 +15,11 @@ from typer.testing import CliRunner
 from typer.testing import Result as RunResult
 
 from cinegen_core.analysis.ablation import read_table
-from cinegen_core.batch import Graph, Hands, HereHands, Planner, canonical, load_plan
+from cinegen_core.batch import Graph, Hands, HereHands, Landing, Planner, canonical, load_plan, run_batch
 from cinegen_core.batch.bench import Bench
 from cinegen_core.batch.landing import Landed, land
 from cinegen_core.batch.tasks import Episode, Result, Task, Written
-from cinegen_core.cli_batch import add_batch
+from cinegen_core.cli_batch import add_batch, withdrawn_from
 from cinegen_core.clock import SystemClock
 from cinegen_core.monitor.events import GenerationEvent
 from cinegen_core.settings import Settings
@@ -35,8 +35,8 @@ COMPARISON = """
 [[comparisons]]
 bible = "sworn"
 [[comparisons.ways]]
-label = "engines"
-tier = "comprehensive"
+label = "single"
+tier = "enhanced_baseline"
 [[comparisons.ways]]
 label = "template"
 tier = "basic_fallback"
@@ -168,23 +168,19 @@ def test_to_land_twice_is_to_land_once(desk: Desk) -> None:
 
 def test_killed_in_the_middle_it_goes_on_and_comes_to_the_same(desk: Desk, tmp_path: Path) -> None:
     desk.plan(TWO_SEASONS)
-    child = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-m", "tests.batch.child", str(tmp_path)],
-        stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2],
-    )  # fmt: skip
-    assert child.stdout is not None
-    with child.stdout:
-        for line in child.stdout:
-            if int(line) >= 1:
-                child.kill()
-                break
-    child.wait()
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2],
+    ) as child:  # fmt: skip
+        assert child.stdout is not None
+        assert child.stdout.readline() == "landed\n"
+        child.kill()
     there = desk.records()
-    assert 1 <= len(there) < 4, "it was to be killed in the middle"
+    assert len(there) == 1
     made, hands = failing("")
     _, outcome = desk.run(TWO_SEASONS, hands)  # type: ignore[arg-type]
     assert outcome.kept == there.keys()
-    assert len(made[0].asked) == 4 - len(there)
+    assert len(made[0].asked) == 3
     after = desk.records()
     assert {id: after[id] for id in there} == there
     assert sorted(event.id for event in desk.events()) == sorted(after)
@@ -230,7 +226,10 @@ def test_a_comparison_is_kept_where_the_page_looks_for_it(desk: Desk) -> None:
     with open_database(desk.settings) as database:
         (one,) = SqlComparisons(database).recent()
     assert one.ended
-    assert [made.tier for made in one.generations if made is not None] == ["comprehensive", "basic_fallback"]
+    assert [made.tier for made in one.generations if made is not None] == [
+        "enhanced_baseline",
+        "basic_fallback",
+    ]
     assert all(isinstance(event, GenerationEvent) and event.trial for event in desk.events())
     made, hands = failing("")
     desk.run(COMPARISON, hands)  # type: ignore[arg-type]
@@ -333,6 +332,26 @@ def test_in_an_emergency_no_batch_begins(desk: Desk) -> None:
     assert done.exit_code == 1
     assert "emergency mode (a rehearsal)" in done.output
     assert desk.records() == {}
+
+
+def test_an_emergency_stops_a_batch_which_goes_on_when_it_is_over(desk: Desk) -> None:
+    with desk.opened(TWO_SEASONS) as (graph, database, studio):
+        withdrawn = withdrawn_from(studio)
+        bench = a_bench(graph)
+
+        def do(task: Task, before: tuple[str, ...]) -> Result:
+            if task.words.endswith("seed 2, episode 1"):
+                studio.enter_emergency(by="ola", reason="a rehearsal")
+            return bench.do(task, before)
+
+        with Landing(database, desk.results, graph) as landing:
+            outcome = run_batch(graph, HereHands(do), landing, withdrawn=withdrawn)
+        assert outcome.withdrawn == "was stopped by ola: a rehearsal"
+        assert len(outcome.done) == 2
+        assert not outcome.whole
+        studio.leave_emergency(by="ola")
+    assert desk.run(TWO_SEASONS)[1].kept == outcome.done.keys()
+    assert len(desk.records()) == 4
 
 
 def command(desk: Desk, plan: str, *arguments: str) -> RunResult:

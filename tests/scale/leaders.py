@@ -103,6 +103,7 @@ class Plan(NamedTuple):
     times: float = 1.0
     every: float = 0.0
     mood: float = 0.0
+    pace: Pace = QUICK
 
 
 def open_served(plan: Plan, name: str) -> tuple[Studio, FakeWriter]:
@@ -112,7 +113,7 @@ def open_served(plan: Plan, name: str) -> tuple[Studio, FakeWriter]:
     )  # fmt: skip
     clock = FastClock(plan.since, plan.times)
     database = NotingDatabase(plan.url)
-    lead = open_lead(settings, clock, database, QUICK)
+    lead = open_lead(settings, clock, database, plan.pace)
     monitoring = open_monitoring(settings, clock, database, lead)
     first = FakeWriter()
     studio = Studio(
@@ -249,7 +250,7 @@ class Records:
             return seconds_of(connection)
 
 
-def until(what: str, condition: Callable[[], bool], seconds: float = 20.0) -> None:
+def until(what: str, condition: Callable[[], bool], seconds: float = 60.0) -> None:
     """Waits until something is so. Raises `AssertionError` where it is not in time."""
     end = time.monotonic() + seconds
     while not condition():

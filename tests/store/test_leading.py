@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Column, Connection, Integer, MetaData, String, Table, insert, select
 
+from cinegen_core.store.episodes import StoreError
 from cinegen_core.store.leading import (
     FencedDatabase,
     Lead,
@@ -19,7 +20,7 @@ from cinegen_core.store.leading import (
     SqlLead,
     seconds_of,
 )
-from tests.postgres import database_url, postgres
+from tests.postgres import PostgresServer, database_url, postgres
 
 __all__ = ["database_url", "postgres"]
 
@@ -212,6 +213,28 @@ def test_the_databases_own_clock_is_asked_and_goes_on_within_a_transaction(room:
     assert taken is not None
     assert taken.fence == term.fence + 1
     assert not rows.renew(term, 60)
+
+
+def test_one_that_is_stopped_in_the_middle_of_writing_does_not_hold_up_others_in_postgresql(
+    postgres: PostgresServer,
+) -> None:
+    with postgres.database() as url:
+        stopped, other = FencedDatabase(url, held=0.2), FencedDatabase(url)
+        with other.writing() as connection:
+            NOTES.create(connection)
+
+        def write_until_another_has() -> None:
+            with stopped.writing() as connection:
+                connection.execute(insert(NOTES).values(what="half of something"))
+                with other.writing() as connected:
+                    connected.execute(insert(NOTES).values(what="the other's"))
+
+        with pytest.raises(StoreError):
+            write_until_another_has()
+        with stopped.writing() as connection:
+            assert list(connection.scalars(select(NOTES.c.what))) == ["the other's"]
+        stopped.close()
+        other.close()
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -109,6 +109,12 @@ def to_pdf(episode: Episode, *, paper: Paper = "letter", fonts: Sequence[Path] |
     return out.getvalue()
 
 
+def check_letters(episode: Episode, *, fonts: Sequence[Path] | None = None) -> None:
+    """Raises what `to_pdf` would, which takes much longer."""
+    text = "".join(_texts(episode))
+    _refuse_unset(text, _setter(text, system_fonts if fonts is None else lambda: tuple(fonts)))
+
+
 def system_fonts(folders: Sequence[str | Path] = FOLDERS) -> tuple[Path, ...]:
     """The fonts of this computer that are known to have many letters, the best first."""
     there = [folder for name in folders if (folder := Path(name).expanduser()).is_dir()]
