@@ -45,7 +45,7 @@ def spec_of(make: Callable[[], Layered]) -> Spec:
     reader need not wait for it.
     """
     with debug_mode(False):
-        return dict(make().to_dict())
+        return dict(make().to_dict(validate=False))
 
 
 def inked(chart: Layered, colours: Ink) -> Layered:

@@ -42,7 +42,13 @@ QUIET = {
 LOOPBACK = "127.0.0.1"
 
 IN_HAND = 3
-"""Tasks handed over for each worker: one that it does, and those that wait so that it never does."""
+"""Parcels handed over for each worker: one that it does, and those that wait so that it never does."""
+
+PARCEL = 4
+"""Tasks of a parcel at most: Dask's work for each is then small against that of the writers that it shares the cores with."""
+
+SHORT = 0.5
+"""Seconds; tasks that take longer on average go out one by one."""
 
 LOOKED = 5.0
 """Seconds between two looks at how many workers there are."""
@@ -127,9 +133,14 @@ class BenchPlugin(WorkerPlugin):
         return {"kit": self.kit, "bench": None}
 
 
-def perform(plugin: str, task: Task, before: tuple[str, ...]) -> Ended:
-    """One task in a worker. What keeps it from a result is told in words: not every error survives the way home."""
+def perform(plugin: str, parcel: Sequence[tuple[Task, tuple[str, ...]]]) -> list[Ended]:
+    """Some tasks, which do not depend on each other, in a worker."""
     bench = _bench(plugin, get_worker())
+    return [_one(bench, task, before) for task, before in parcel]
+
+
+def _one(bench: Bench, task: Task, before: tuple[str, ...]) -> Ended:
+    """One of them. What keeps it from a result is told in words: not every error survives the way home."""
     try:
         return Ended(task.id, bench.do(task, before))
     except asyncio.CancelledError:
@@ -156,7 +167,9 @@ class DaskHands:
         self._client, self._clock = client, clock
         self._name = f"cinegen-{uuid.uuid4().hex[:12]}"
         self._ending = as_completed(with_results=True, raise_errors=False, loop=client.loop)
-        self._going: dict[str, Any] = {}
+        self._waiting: list[tuple[Task, tuple[str, ...]]] = []
+        self._going: dict[str, tuple[tuple[str, ...], Any]] = {}
+        self._seconds, self._ended = 0.0, 0
         self._counted, self._workers = float("-inf"), 0
         self._registered = False
         try:
@@ -177,7 +190,12 @@ class DaskHands:
 
     @property
     def room(self) -> int:
-        return IN_HAND * max(1, self.workers)
+        return IN_HAND * max(1, self.workers) * self._most
+
+    @property
+    def _most(self) -> int:
+        """How many tasks may be in a parcel, by what they took so far."""
+        return PARCEL if self._ended and self._seconds < SHORT * self._ended else 1
 
     @property
     def workers(self) -> int:
@@ -187,25 +205,38 @@ class DaskHands:
         return self._workers
 
     def begin(self, task: Task, before: tuple[str, ...]) -> None:
-        key = f"{task.kind}-{task.id}-{self._name}"
-        future = self._client.submit(perform, self._name, task, before, key=key, pure=False)
-        self._going[key] = task.id, future
-        self._ending.add(future)
+        self._waiting.append((task, before))
+
+    def _send(self) -> None:
+        """Hands over what waits: in parcels, unless there is so little left that every worker should have its own."""
+        left = len(self._waiting) + sum(len(ids) for ids, _ in self._going.values())
+        size = max(1, min(self._most, left // (IN_HAND * max(1, self.workers))))
+        while self._waiting:
+            parcel, self._waiting = self._waiting[:size], self._waiting[size:]
+            first, _ = parcel[0]
+            key = f"{first.kind}-{first.id}-{self._name}"
+            future = self._client.submit(perform, self._name, parcel, key=key, pure=False)
+            self._going[key] = tuple(task.id for task, _ in parcel), future
+            self._ending.add(future)
 
     def ended(self) -> Sequence[Ended]:
+        self._send()
         found: list[Ended] = []
         for future, result in self._ending.next_batch(block=True):
-            id, _ = self._going.pop(future.key)
+            ids, _ = self._going.pop(future.key)
             if future.status == "finished":
-                found.append(result)
+                found += result
             elif future.status == "error":
-                found.append(Ended(id, None, f"its workers died ({in_words(result[1])})"))
+                found += (Ended(id, None, f"its workers died ({in_words(result[1])})") for id in ids)
             else:
                 raise BatchError("The scheduler has gone, or has dropped what it was given.")
+        self._ended += len(found)
+        self._seconds += sum(one.result.seconds for one in found if one.result is not None)
         return found
 
     def stop(self) -> None:
         self._client.cancel([future for _, future in self._going.values()], force=True)
+        self._waiting.clear()
         self._going.clear()
         self._ending.clear()
         self.leave()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -200,6 +201,30 @@ async def test_what_was_called_for_while_nobody_led_is_done_by_the_next_without_
     room.ahead += 60
     leads.begin_heartbeats()
     until("it is rolled back", lambda: ("rollback", "trigger") in room.changes())
+
+
+def test_one_whose_work_hangs_is_followed_although_its_process_goes_on(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other = room.studio("one", FakeWriter()), room.studio("other", FakeWriter())
+    hangs, goes_on = threading.Event(), threading.Event()
+
+    def stuck() -> int:
+        hangs.set()
+        goes_on.wait()
+        return 0
+
+    one.begin_heartbeats()
+    until("one leads", lambda: one.leading().mine)
+    other.begin_heartbeats()
+    assert one.monitoring is not None
+    monkeypatch.setattr(one.monitoring, "last", stuck)
+    until("its work hangs", hangs.is_set)
+    room.time.seconds += PACE.hung + 1
+    room.ahead += PACE.lease + 1
+    until("the other leads", lambda: other.leading().mine)
+    assert not one.leading().mine
+    goes_on.set()
 
 
 async def test_a_rollout_goes_to_its_next_phase_by_itself_where_a_studio_leads(room: Room) -> None:
