@@ -175,11 +175,16 @@ def export_events(
     """Writes the events of a store, or with `resume` those that came since the folder was written; `told` gets how many are done.
 
     Memory is that of `at_once` events and the columns of `per_file`. Files are complete before the list names them; what an export that was
-    cut off left behind is removed by the next. Events that the store has since forgotten stay. Raises `FolderError`, and what `read`
-    raises.
+    cut off left behind is removed by the next. Events that the store has since forgotten stay. Raises `FolderError`, also where the folder is
+    of another store, and what `read` raises.
     """
     asked = Listed(series=series, since=since, until=until)
     held = _begun(folder, asked, resume)
+    known = read(since=since, until=until, series=series, after=max(0, held.last - 1), most=1)
+    if known and known[0][0] == held.last and known[0][1].id != _last_id(folder, held):
+        raise FolderError(
+            f"{folder} holds events of another store: its event {held.last} is not that of this one. Name another folder."
+        )
 
     def unread() -> Iterator[tuple[int, Event]]:
         after = held.last
@@ -310,6 +315,17 @@ def _begun(folder: Path, asked: Listed, resume: bool) -> Listed:
     except OSError as error:
         raise FolderError(_cannot_write(folder, error)) from error
     return held
+
+
+def _last_id(folder: Path, held: Listed) -> str:
+    """Of the last event in the folder."""
+    for file in (file for file in held.files if file.last == held.last):
+        name = "feedback" if file.table == "feedback" else "id"
+        rows = _opened(folder / file.path).read(columns=["event", name])
+        found = rows.filter(pc.equal(rows.column("event"), held.last))
+        if len(found):
+            return str(found.column(name)[0].as_py())
+    return ""
 
 
 def _tidied(folder: Path, held: Listed) -> None:

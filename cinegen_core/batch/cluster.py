@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import pickle
 import random
 import signal
 import uuid
@@ -133,10 +134,12 @@ class BenchPlugin(WorkerPlugin):
         return {"kit": self.kit, "bench": None}
 
 
-def perform(plugin: str, parcel: Sequence[tuple[Task, tuple[str, ...]]]) -> list[Ended]:
-    """Some tasks, which do not depend on each other, in a worker."""
+def perform(plugin: str, parcel: bytes) -> bytes:
+    """Some tasks with what they follow from, which do not depend on each other, in a worker: a pickled list to one of `Ended`. Dask looks
+    into whatever is no bytes, on both ways."""
     bench = _bench(plugin, get_worker())
-    return [_one(bench, task, before) for task, before in parcel]
+    tasks: list[tuple[Task, tuple[str, ...]]] = pickle.loads(parcel)  # noqa: S301 (from the batch, as the whole call is)
+    return pickle.dumps([_one(bench, task, before) for task, before in tasks])
 
 
 def _one(bench: Bench, task: Task, before: tuple[str, ...]) -> Ended:
@@ -215,7 +218,7 @@ class DaskHands:
             parcel, self._waiting = self._waiting[:size], self._waiting[size:]
             first, _ = parcel[0]
             key = f"{first.kind}-{first.id}-{self._name}"
-            future = self._client.submit(perform, self._name, parcel, key=key, pure=False)
+            future = self._client.submit(perform, self._name, pickle.dumps(parcel), key=key, pure=False)
             self._going[key] = tuple(task.id for task, _ in parcel), future
             self._ending.add(future)
 
@@ -225,7 +228,7 @@ class DaskHands:
         for future, result in self._ending.next_batch(block=True):
             ids, _ = self._going.pop(future.key)
             if future.status == "finished":
-                found += result
+                found += pickle.loads(result)  # noqa: S301 (from our workers, as Dask's own messages are)
             elif future.status == "error":
                 found += (Ended(id, None, f"its workers died ({in_words(result[1])})") for id in ids)
             else:

@@ -132,6 +132,16 @@ class TestResume:
         with pytest.raises(FolderError, match="is not empty"):
             export_events(store.read, tmp_path / "mine", resume=True)
 
+    def test_events_of_two_stores_do_not_get_into_one_folder(self, store: SqlEvents, tmp_path: Path) -> None:
+        store.add(*some(5))
+        export_events(store.read, tmp_path / "out")
+        with Database(sqlite_url(tmp_path / "another.db")) as database:
+            other = SqlEvents(database)
+            other.add(*(an_answer(f"other {n}") for n in range(20)))
+            with pytest.raises(FolderError, match="another store"):
+                export_events(other.read, tmp_path / "out", resume=True)
+        assert len(recorded(tmp_path / "out")) == 8
+
     def test_an_export_that_is_cut_off_loses_no_event_and_doubles_none(
         self, store: SqlEvents, tmp_path: Path
     ) -> None:
