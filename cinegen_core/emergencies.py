@@ -118,7 +118,7 @@ class Emergencies:
                 return
             own, leads = self._own.state, self._lead.fence() is not None
             if leads and own is not None and self._mirrored is None and self._standing() is None:
-                self._write_down(own.reason)  # the journal could not be written when it began
+                self._write_down(own.reason, again=True)  # the journal could not be written when it began
             standing = self._standing()
             if not leads or standing is None or standing.who != HEALTH:
                 if self._mirrored is not None:
@@ -152,8 +152,8 @@ class Emergencies:
             self._job.cancel()
             self._job.join(None)
 
-    def _write_down(self, reason: str) -> bool:
-        """Whether the journal has it, or another studio leads by now, whose matter it is."""
+    def _write_down(self, reason: str, *, again: bool = False) -> bool:
+        """Whether the journal has it, or another studio leads by now, whose matter it is; that it has not is said the first time."""
         steering = self._steering()
         assert steering is not None
         try:
@@ -164,9 +164,10 @@ class Emergencies:
         except JournalError as error:
             if isinstance(error.__cause__, LeadLostError):
                 return True
-            self._warn(
-                f"An emergency began ({reason}). It holds for this studio only until it can be recorded: {error}"
-            )
+            if not again:
+                self._warn(
+                    f"An emergency began ({reason}). It holds for this studio only, until it can be recorded: {error}"
+                )
             return False
         steering.catch_up()
         return True

@@ -180,7 +180,7 @@ def export_events(
     """
     asked = Listed(series=series, since=since, until=until)
     held = _begun(folder, asked, resume)
-    known = read(since=since, until=until, series=series, after=max(0, held.last - 1), most=1)
+    known = read(since=since, until=until, series=series, after=held.last - 1, most=1) if held.last else ()
     if known and known[0][0] == held.last and known[0][1].id != _last_id(folder, held):
         raise FolderError(
             f"{folder} holds events of another store: its event {held.last} is not that of this one. Name another folder."

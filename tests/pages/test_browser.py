@@ -14,7 +14,11 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
+from cinegen_core.monitor.events import HeartbeatEvent
+from cinegen_core.store.events import SqlEvents
+from cinegen_core.store.sql import Database, sqlite_url
 from cinegen_core.story.formats import from_fountain
+from tests.pages.browser import served, visit
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 30_000
@@ -36,7 +40,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with subprocess.Popen(command, cwd=ROOT, env=environ, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
         try:
-            said = next((line for line in server.stdout if str(port) in line), "")
+            said = next((line for line in server.stdout if "is ready" in line), "")
             assert said, "the studio ended before it could be reached"
             yield f"http://127.0.0.1:{port}"
         finally:
@@ -122,3 +126,14 @@ def test_from_the_first_visit_to_the_second_episode(page: Page, address: str, tm
 
     # data: and blob: addresses stay in the browser.
     assert [url for url in elsewhere if url.startswith("http")] == []
+
+
+def test_a_studio_that_is_told_to_end_does_so_while_a_tab_is_open_and_says_that_it_was_meant_to(
+    page: Page, tmp_path: Path
+) -> None:
+    with served(tmp_path) as own:  # leaving it waits for the server, and fails where that goes on
+        visit(page, own, "Generate")
+    with Database(sqlite_url(tmp_path / "cinegen.db")) as database:
+        (*_, last) = (event for _, event in SqlEvents(database).read(kinds=["heartbeat"]))
+    assert isinstance(last, HeartbeatEvent)
+    assert last.state == "stopped"

@@ -14,6 +14,8 @@ import pytest
 from sqlalchemy import Connection
 
 from cinegen_core.flags.control import Flags
+from cinegen_core.flags.journal import JournalError
+from cinegen_core.flags.model import Change
 from cinegen_core.monitor.events import AlertEvent, GenerationEvent
 from cinegen_core.monitoring import Monitoring
 from cinegen_core.notify import Notifier
@@ -165,6 +167,29 @@ async def test_a_person_who_takes_an_emergency_over_ends_it(room: Room) -> None:
     until("one probes no more", lambda: not one._emergencies.probing)
     one.leave_emergency(by="Ada", reason="mended")
     until("it is over at the other", lambda: other.emergency is None)
+
+
+async def test_an_emergency_that_cannot_be_recorded_holds_here_and_is_recorded_once_it_can(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = FakeWriter()
+    studio = room.studio("one", writer, automatic=True)
+    studio.begin_heartbeats()
+    until("it leads", lambda: studio.leading().mine)
+
+    def full(journal: SqlJournal, *changes: Change) -> None:
+        raise JournalError("the disk is full")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(SqlJournal, "append", full)
+        writer.fails = ValueError("nonsense")
+        await write(studio, room, 12)
+        until("an emergency holds", lambda: studio.emergency is not None)
+        assert await write(studio, room, 1) == ["basic_fallback"]
+        assert room.changes() == []
+        assert len([words for words in room.warnings if "the disk is full" in words]) == 1
+    until("it is recorded", lambda: ("emergency", "health") in room.changes())
+    assert studio.emergency is not None
 
 
 async def test_who_was_followed_without_noticing_rolls_nothing_back_and_the_next_does(room: Room) -> None:
