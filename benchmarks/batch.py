@@ -200,9 +200,27 @@ def figures(runs: dict[int, list[Run]], equal: bool) -> dict[str, object]:
     """For a program to read."""
     two, here = ratio(runs[1], runs[2]), ratio(runs[0], runs[2])
     found: dict[str, object] = {
-        "2 workers against 1": {"value": two.value, "unit": "ratio", "low": two.low, "high": two.high},
-        "2 workers against none": {"value": here.value, "unit": "ratio", "low": here.low, "high": here.high},
-        "equal bytes": {"value": float(equal), "unit": "share", "low": float(equal), "high": float(equal)},
+        "2 workers against 1": {
+            "value": two.value,
+            "unit": "ratio",
+            "low": two.low,
+            "high": two.high,
+            "better": "higher",
+        },
+        "2 workers against none": {
+            "value": here.value,
+            "unit": "ratio",
+            "low": here.low,
+            "high": here.high,
+            "better": "higher",
+        },
+        "equal bytes": {
+            "value": float(equal),
+            "unit": "share",
+            "low": float(equal),
+            "high": float(equal),
+            "better": "higher",
+        },
     }
     for how, some in runs.items():
         times = [run.seconds for run in some]

@@ -479,7 +479,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--episodes", type=int, default=10_000)
     parser.add_argument("--answers", type=int, default=10_000)
-    parser.add_argument("--repeats", type=int, default=15, help="rounds through each page, and warm visits")
+    parser.add_argument("--repeats", type=int, default=8, help="rounds through each page, and warm visits")
     parser.add_argument("--starts", type=int, default=3, help="servers started for each page's cold visits")
     parser.add_argument("--out", type=Path)
     add_json(parser)

@@ -1,6 +1,6 @@
 """The command line: `cinegen write`, `season`, `score`, `bible check`, `samples`, `engines`, `cache`, `flags`, `studio`,
-for analysts `ablate`, `report`,
-and for operators `health`, `metrics`, `alerts`, `preflight`, `readiness`, `simulate`.
+for analysts `ablate`, `report`, `events`, `batch`,
+and for operators `health`, `metrics`, `alerts`, `preflight`, `readiness`, `simulate`, `backup`, `restore`.
 
 Who writes is set in the environment: CINEGEN_MODEL with OPENAI_BASE_URL and OPENAI_API_KEY, or a list of providers in
 the file that CINEGEN_PROVIDERS names; with neither, the embedded writer does.

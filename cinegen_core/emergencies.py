@@ -79,13 +79,11 @@ class Emergencies:
     def enter(self, by: str, reason: str) -> None:
         """A person begins one, or takes over the one that a health score began. Raises `JournalError`."""
         with self._lock:
-            steering, standing = self._steering(), self._standing()
+            steering = self._steering()
             if steering is None:
                 self._own.enter(by, reason)
-                return
-            if standing is not None and standing.who == HEALTH != by:
-                steering.flags.emergency_over(who=by, why="a person takes the emergency over")
-            steering.flags.emergency(who=by, why=reason)
+            else:
+                steering.flags.emergency(who=by, why=reason)
 
     def leave(self, by: str, reason: str) -> None:
         """Ends it, whoever entered it. Raises `JournalError`."""

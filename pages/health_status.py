@@ -43,6 +43,7 @@ def status(studio: Studio, monitoring: Monitoring, series: Series) -> None:
         # the studio itself leaves out what led to an emergency that is over
         health = studio.health() if series == studio.series else monitoring.health(series=series)
         open_ = monitoring.alerts(series=series)
+        leads = studio.leading()
     except StoreError as error:
         refused(error)
         return
@@ -57,6 +58,8 @@ def status(studio: Studio, monitoring: Monitoring, series: Series) -> None:
         f"Alerts: {firing or 'none'} firing, {len(open_) - firing or 'none'} pending.",
         f"As of {monitoring.now():%H:%M:%S} UTC.",
     ]
+    if not leads.mine:
+        told.append(f"Alerts and rollouts are led by {leads.holder or 'nobody at the moment'}.")
     if series == studio.series and studio.emergency is not None:
         told.insert(0, "Emergency mode: only the template writes.")
     st.html(status_html(health, series, told))

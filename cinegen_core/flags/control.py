@@ -71,6 +71,10 @@ class UnknownFlagError(KeyError):
         return self._words
 
 
+PASSING = frozenset({"health"})
+"""Who begins emergencies that end by themselves."""
+
+
 class RefusedError(Exception):
     """The flags are in no state for this command. The message says in which they are, and what to do."""
 
@@ -262,13 +266,17 @@ class Flags:
     # Commands: all flags.
 
     def emergency(self, *, who: str, why: str, version: int | None = None) -> tuple[Change, ...]:
-        """Switches everything off, whoever is targeted, until `emergency_over`. Targeting is left as it is."""
+        """Switches everything off, whoever is targeted, until `emergency_over`. Targeting is left as it is.
+
+        Who comes second changes nothing, but that a person takes over an emergency that one of `PASSING` began: it is theirs to end.
+        """
 
         def drafts(state: _State) -> tuple[_Draft, ...]:
-            if state.overlay.emergency is not None:
+            standing = state.overlay.emergency
+            if standing is not None and (standing.who not in PASSING or who.strip() in PASSING):
                 return ()
             after = EmergencyOverlay(who=who.strip(), why=why.strip(), since=self._now())
-            return (_Draft("emergency", EMERGENCY, None, after),)
+            return (_Draft("emergency", EMERGENCY, standing, after),)
 
         return self._change(drafts, who, why, version)
 

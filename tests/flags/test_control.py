@@ -537,6 +537,20 @@ def test_an_emergency_switches_everything_off_and_leaves_targeting_as_it_was(fla
     assert flags.emergency_over(**SIGNED) == ()
 
 
+def test_a_person_takes_over_an_emergency_that_health_began_and_health_none_of_a_persons(
+    flags: Flags,
+) -> None:
+    flags.emergency(who="health", why="health is 40 of 100")
+    (taken,) = flags.emergency(who="Cleo", why="the provider is down")
+    assert isinstance(taken.before, dict)
+    assert taken.before["who"] == "health"
+    assert flags.emergency(who="health", why="health is 30 of 100") == ()
+    assert flags.overlay.emergency is not None
+    assert (flags.overlay.emergency.who, flags.overlay.emergency.why) == ("Cleo", "the provider is down")
+    flags.emergency_over(**SIGNED)
+    assert flags.overlay.emergency is None
+
+
 def test_what_was_rolled_back_stays_off_after_an_emergency(flags: Flags) -> None:
     flags.emergency(**SIGNED)
     flags.rollback("engines", **SIGNED)
