@@ -225,7 +225,7 @@ def holds_together(reading: Reading) -> Found:
         random_gap = _random_closeness(count)
         mentions: dict[str, list[int]] = {}
         for index, line in enumerate(scene.lines):
-            for word in line.content:
+            for word in sorted(line.content):
                 mentions.setdefault(word, []).append(index)
         for word, found in mentions.items():
             if len(found) < 2 or len(found) > count / 2:

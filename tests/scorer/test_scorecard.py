@@ -316,3 +316,22 @@ async def test_the_studio_s_own_tiers_are_told_apart(embedded: EmbeddedWriter) -
         means.append(sum(found) / len(found))
     means.append(sum(exemplary) / len(exemplary))
     assert all(after - before > 0.5 for before, after in pairwise(means)), means
+
+
+def test_every_process_gives_the_same_script_the_same_scorecard_whatever_order_its_sets_have() -> None:
+    script = (
+        "import hashlib; from cinegen_core.scorer import score; from cinegen_core.story.formats import read_script; "
+        "from tests.scorer.shelf import SHELF; files = sorted((SHELF / 'good').glob('*.fountain'))[:6]; "
+        "cards = [score(read_script(file.read_text())).model_dump_json() for file in files]; "
+        "assert cards; print(hashlib.sha256(''.join(cards).encode()).hexdigest())"
+    )
+    said = [
+        subprocess.run(
+            [sys.executable, "-c", script],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            check=True,
+            capture_output=True,
+        ).stdout
+        for seed in ("1", "2", "3")
+    ]
+    assert said[0] == said[1] == said[2] != b""
