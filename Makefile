@@ -11,7 +11,7 @@
 # make tuning          the table of notebooks/threshold_tuning.ipynb (three minutes)
 # make notebooks  runs the notebooks anew and saves them with what they give
 # make pages-report    how soon pages and clicks answer (ten minutes; writes benchmarks/PAGES.md)
-# make bench      every benchmark in one run (25 minutes on a quiet machine; writes benchmarks/RESULTS.md and results.json, and compares)
+# make bench      every benchmark in one run (35 minutes on a quiet machine; writes benchmarks/RESULTS.md and results.json, and compares)
 # make bench-quick  the same at small sizes, printed only
 # make pool       draws the pool of simulated answers anew (seven minutes; writes cinegen_core/simulation/pool.jsonl.gz)
 # make profiles       measures the embedded writer on the scorer's scale, for cinegen_core/tiers/profiles.toml

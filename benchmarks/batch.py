@@ -1,5 +1,5 @@
 """What a second worker adds to a batch: seasons by the embedded writer on one worker, on two, and one after the other without Dask, side
-by side: `python -m benchmarks.batch [--episodes 500] [--repeats 3] [--out FILE] [--json FILE]`.
+by side: `python -m benchmarks.batch [--episodes 500] [--repeats 2] [--out FILE] [--json FILE]`.
 
 Every run has a store of its own, and ends when all of it is kept there. Workers are started and warmed by a small batch before the clock
 runs: starting is told apart. Within a repeat the order of the three changes, so that a machine that grows slower favours none of them.
@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import json
 import os
 import platform
 import random
@@ -25,6 +24,7 @@ from typing import NamedTuple
 
 from sqlalchemy import select
 
+from benchmarks.figures import Promise, Report, add_json, at_least, beside, repeated, write
 from cinegen_core.batch import (
     Graph,
     Hands,
@@ -196,46 +196,30 @@ def report(runs: dict[int, list[Run]], equal: bool, date: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def figures(runs: dict[int, list[Run]], equal: bool) -> dict[str, object]:
-    """For a program to read."""
-    two, here = ratio(runs[1], runs[2]), ratio(runs[0], runs[2])
-    found: dict[str, object] = {
-        "2 workers against 1": {
-            "value": two.value,
-            "unit": "ratio",
-            "low": two.low,
-            "high": two.high,
-            "better": "higher",
-        },
-        "2 workers against none": {
-            "value": here.value,
-            "unit": "ratio",
-            "low": here.low,
-            "high": here.high,
-            "better": "higher",
-        },
-        "equal bytes": {
-            "value": float(equal),
-            "unit": "share",
-            "low": float(equal),
-            "high": float(equal),
-            "better": "higher",
-        },
+def figures(runs: dict[int, list[Run]], equal: bool) -> Report:
+    """The headlines, for `benchmarks.figures`."""
+    seconds = {how: [run.seconds for run in some] for how, some in runs.items()}
+    two, here = "2 workers against 1", "2 workers against one process without Dask"
+    made = {
+        two: beside(seconds[1], seconds[2], better="higher", what_it_means="how many times as fast"),
+        here: beside(seconds[0], seconds[2], better="higher", what_it_means="how many times as fast"),
+        **{NAMES[how]: repeated(some, "s") for how, some in seconds.items()},
     }
-    for how, some in runs.items():
-        times = [run.seconds for run in some]
-        found[NAMES[how]] = {
-            "value": statistics.median(times), "unit": "s", "low": min(times), "high": max(times),
-        }  # fmt: skip
-    return {"name": "batch", "figures": found}
+    promises = (
+        at_least(made, two, PROMISED),
+        Promise(
+            words="all episodes and scorecards the same bytes, in whatever way they were made", kept=equal
+        ),
+    )
+    return Report(name="batch", figures=made, promises=promises)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--episodes", type=int, default=500)
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--out", type=Path)
-    parser.add_argument("--json", type=Path)
+    add_json(parser)
     parser.add_argument("--date", default=time.strftime("%Y-%m-%d"))
     options = parser.parse_args()
     runs: dict[int, list[Run]] = {number: [] for number in WAYS}
@@ -250,8 +234,7 @@ def main() -> None:
     print(text, end="")
     if options.out:
         options.out.write_text(text, encoding="utf-8")
-    if options.json:
-        options.json.write_text(json.dumps(figures(runs, equal), indent=1) + "\n", encoding="utf-8")
+    write(figures(runs, equal), options.json)
 
 
 if __name__ == "__main__":
