@@ -66,6 +66,10 @@ EMBEDDED = "embedded"
 WATCHED_EVERY = 0.25
 """Seconds between two looks at whether what is being written with the engines may go on."""
 
+EXPLORED = 500_000
+"""Events, the last ones, that tables of answers are made of: some hundred thousand answers take gigabytes, and all of a large record
+more than there is. `cinegen events` asks all of it."""
+
 PROBE_LOOK = 1.0
 """Seconds between two looks at whether a probe is due."""
 
@@ -123,10 +127,12 @@ class Studio:
         warn: Callable[[str], None] | None = None,
         probes: bool = True,
         lead: Lead | None = None,
+        explored: int = EXPLORED,
     ) -> None:
         self.settings = settings
         self.store: EpisodeStore = store or FolderStore(settings.data_dir)
         self.comparisons: Comparisons = comparisons or MemoryComparisons()
+        self.explored = explored
         self.engines: tuple[Engine, ...] = tuple(all_engines() if engines is None else engines)
         self._clock = clock or SystemClock()
         self._rng = rng or random.SystemRandom()
@@ -681,14 +687,16 @@ class Studio:
         )
 
     def book(self, series: Series = "live") -> AnswerBook:
-        """The answers of a series as tables, which the studio keeps up to date."""
+        """The answers of a series as tables, which the studio keeps up to date; of older events than the last `explored` there are none.
+        Raises `StoreError`."""
         # Tables take half a second to load, and only who explores needs them.
         from cinegen_core.analysis.answers import AnswerBook
 
         with self._lock:
             if series not in self._books:
                 read = self._log.read_json if self._log is not None else _nothing_read
-                self._books[series] = AnswerBook(read, series)
+                last = self._log.last() if self._log is not None else 0
+                self._books[series] = AnswerBook(read, series, after=max(0, last - self.explored))
             book = self._books[series]
         if self.settings.retention_days:
             book.forget(self.now - timedelta(days=self.settings.retention_days))

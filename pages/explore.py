@@ -86,6 +86,10 @@ def _studios(me: Acting, held: Held) -> None:
     if tables.answers.empty:
         st.info(literal(f"There are no {filters.series} answers yet. {_TO_DO[filters.series]}"))
         return
+    if tables.after:
+        st.caption(
+            f"Of the last {me.studio.explored:,} events on record. All of them: `cinegen events export`, and `cinegen events ask`."
+        )
     explore_filters.ask(filters, held.names(tables, filters.series))
     with beside:
         measure = ask_measure()

@@ -110,12 +110,13 @@ _Record = Mapping[str, Any]
 
 
 class Tables(NamedTuple):
-    """What there is to look at; `last` is the number of the last event in it."""
+    """What there is to look at; `last` is the number of the last event in it, and `after` of the last that is too long ago for it."""
 
     answers: pd.DataFrame
     engines: pd.DataFrame
     ratings: pd.DataFrame
     last: int
+    after: int = 0
 
 
 def spelled(engine: str) -> str:
@@ -320,15 +321,15 @@ class AnswerBook:
     copies, made when written to.
     """
 
-    def __init__(self, read: Read, series: Series | None = "live") -> None:
-        """`series` None: of all."""
-        self._read, self._series = read, series
+    def __init__(self, read: Read, series: Series | None = "live", *, after: int = 0) -> None:
+        """`series` None: of all. Events up to the number `after` take no part."""
+        self._read, self._series, self._after = read, series, after
         self._lock = threading.Lock()
         self._answers, self._engines = answers_frame(()), engines_frame(())
         self._heard = _heard(())
         self._ratings = _joined(self._heard, self._answers)
         self._known: set[str] = set()
-        self._last = 0
+        self._last = after
 
     def tables(self) -> Tables:
         """As of now. Raises what reading raises."""
@@ -339,6 +340,7 @@ class AnswerBook:
                 engines=self._engines.copy(deep=False),
                 ratings=self._ratings.copy(deep=False),
                 last=self._last,
+                after=self._after,
             )
 
     def forget(self, before: datetime) -> None:

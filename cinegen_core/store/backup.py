@@ -44,7 +44,7 @@ from sqlalchemy.types import TypeEngine
 
 from cinegen_core.store.episodes import StoreError
 from cinegen_core.store.migrations import MIGRATIONS, SCHEMA_VERSION, Migration, migrate
-from cinegen_core.store.sql import PATIENCE, Database, UtcTime, _engine, _file_of, _shown
+from cinegen_core.store.sql import PATIENCE, Database, UtcTime
 from cinegen_core.story.model import Noun
 
 LEFT_OUT = frozenset({"leads"})
@@ -111,10 +111,7 @@ class AsItIs(Database):
         there = _sqlite_file(url)
         if there is not None and not there.is_file():
             raise StoreError(f"There is no database at {there}, so there is nothing to back up.")
-        self._engine = _engine(url, patience)
-        self._patience = patience
-        self.path = _file_of(self._engine.url)
-        self.name = str(self.path) if self.path is not None else _shown(self._engine.url)
+        super().__init__(url, patience=patience, current=False)
 
 
 def tables_at(step: int, migrations: Sequence[Migration] = MIGRATIONS) -> tuple[str, ...]:

@@ -94,14 +94,17 @@ class Database:
 
     A file of SQLite is made if there is none, in a folder for its owner only; `path` is where it is, None for other
     databases. Who writes waits `patience` seconds for others who do. `close` it, or use it in `with`. A process that
-    forks opens its own. Raises `StoreError`, also where the database is of a newer version.
+    forks opens its own. Unless it is to be `current` its tables are left as they are. Raises `StoreError`, also where the database is
+    of a newer version.
     """
 
-    def __init__(self, url: str, *, patience: float = PATIENCE) -> None:
+    def __init__(self, url: str, *, patience: float = PATIENCE, current: bool = True) -> None:
         self._engine = _engine(url, patience)
         self._patience = patience
         self.path = _file_of(self._engine.url)
         self.name = str(self.path) if self.path is not None else _shown(self._engine.url)
+        if not current:
+            return
         try:
             with self.writing() as connection:
                 migrate(connection)

@@ -248,6 +248,16 @@ def test_what_one_does_with_the_tables_leaves_those_of_others_as_they_are(log: S
     assert theirs["title"][0] == "Slack Water"
 
 
+def test_a_book_of_a_large_record_begins_where_it_is_told_to(log: SqlEvents) -> None:
+    log.add(an_answer("old"), an_answer("new"))
+    book = AnswerBook(log.read, after=1)
+    assert list(book.tables().answers["id"]) == ["new"]
+    log.add(an_answer("newest"))
+    found = book.tables()
+    assert list(found.answers["id"]) == ["new", "newest"]
+    assert (found.after, found.last) == (1, 3)
+
+
 def test_a_book_lets_go_of_what_the_log_forgets(log: SqlEvents) -> None:
     old = an_answer("old", at=ago(days=40), engines=[an_engine("Pacing")])
     log.add(old, an_answer("new"), a_word("f", "old", at=ago(days=39), rating=3))

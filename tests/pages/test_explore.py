@@ -248,6 +248,16 @@ class TestFilters:
 
 
 class TestWhatIsSeen:
+    def test_of_a_large_record_the_last_events_are_shown_and_it_says_where_all_are_asked(
+        self, studio: Studio
+    ) -> None:
+        record(studio, MANY)
+        studio.explored = 150
+        page = opened()
+        assert answer_count(page) <= 150
+        assert "Of the last 150 events on record." in shown(page)
+        assert "cinegen events ask" in shown(page)
+
     def test_distribution_and_trend_with_their_figures_as_tables(self, studio: Studio) -> None:
         record(studio, MANY)
         page = opened()
