@@ -44,7 +44,7 @@ from sqlalchemy.types import TypeEngine
 
 from cinegen_core.store.episodes import StoreError
 from cinegen_core.store.migrations import MIGRATIONS, SCHEMA_VERSION, Migration, migrate
-from cinegen_core.store.sql import PATIENCE, Database, UtcTime
+from cinegen_core.store.sql import PATIENCE, Database, UtcTime, file_of
 from cinegen_core.story.model import Noun
 
 LEFT_OUT = frozenset({"leads"})
@@ -522,6 +522,6 @@ def _count_on(connection: Connection, part: Part) -> None:
 def _sqlite_file(url: str) -> Path | None:
     """None also for an address that is none: whoever opens it says so."""
     try:
-        return _file_of(make_url(url))
+        return file_of(make_url(url))
     except (ArgumentError, ValueError):
         return None

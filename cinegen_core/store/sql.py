@@ -101,7 +101,7 @@ class Database:
     def __init__(self, url: str, *, patience: float = PATIENCE, current: bool = True) -> None:
         self._engine = _engine(url, patience)
         self._patience = patience
-        self.path = _file_of(self._engine.url)
+        self.path = file_of(self._engine.url)
         self.name = str(self.path) if self.path is not None else _shown(self._engine.url)
         if not current:
             return
@@ -296,7 +296,7 @@ def _be_alone(connection: Connection, patience: float) -> None:
         )
 
 
-def _file_of(url: URL) -> Path | None:
+def file_of(url: URL) -> Path | None:
     return Path(url.database) if url.get_backend_name() == "sqlite" and url.database else None
 
 
