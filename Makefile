@@ -81,12 +81,9 @@ format: $(VENV)/installed
 types: $(VENV)/installed
 	$(BIN)/mypy
 
-# One more than there are cores: tests with several studios mostly wait for each other.
-WORKERS ?= $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN) + 1 )))
-
 # The real language model takes all cores there are, so its test has them for itself.
 pytest: $(VENV)/installed $(VENV)/system $(VENV)/model
-	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --ignore tests/model/test_end_to_end.py
+	$(BIN)/pytest --numprocesses auto --dist loadfile --ignore tests/model/test_end_to_end.py
 	$(BIN)/pytest tests/model/test_end_to_end.py
 	$(BIN)/pytest --numprocesses auto --dist loadfile --nbval --nbval-current-env --nbval-sanitize-with notebooks/sanitize.cfg notebooks
 
