@@ -11,11 +11,11 @@ from urllib.parse import urlencode
 import streamlit as st
 from pydantic import ValidationError
 
+from cinegen_core.analysis.answers import Names
 from cinegen_core.analysis.explore import TIERS
 from cinegen_core.analysis.filters import Filters, Span
 from cinegen_core.scorer import DIMENSION_WORDS
 from cinegen_core.telling import TIER_WORDS
-from pages.explore_held import Names
 from pages.explore_path import go
 from pages.frame import fold, moment
 from pages.shared import literal

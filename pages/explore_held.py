@@ -5,12 +5,12 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from typing import NamedTuple, TypeVar, cast
+from typing import TypeVar, cast
 
 import pandas as pd
 import streamlit as st
 
-from cinegen_core.analysis.answers import FLAG, Tables
+from cinegen_core.analysis.answers import FLAG, Names, Tables
 from cinegen_core.analysis.filters import Filters
 from cinegen_core.monitor.events import Series
 from cinegen_core.store import Record
@@ -23,16 +23,6 @@ FRAMES_KEPT = 8
 """Choices of answers: each is as large as what was chosen."""
 
 T = TypeVar("T")
-
-
-class Names(NamedTuple):
-    """What there is to filter by."""
-
-    titles: tuple[str, ...]
-    genres: tuple[str, ...]
-    writers: tuple[str, ...]
-    engines: tuple[str, ...]
-    flags: tuple[str, ...]
 
 
 class _Kept:

@@ -119,6 +119,16 @@ class Tables(NamedTuple):
     after: int = 0
 
 
+class Names(NamedTuple):
+    """What there is to filter by, each in order."""
+
+    titles: tuple[str, ...]
+    genres: tuple[str, ...]
+    writers: tuple[str, ...]
+    engines: tuple[str, ...]
+    flags: tuple[str, ...]
+
+
 def spelled(engine: str) -> str:
     """An engine's name as it stands on a line of `engine_names` in Parquet files: as a string in JSON, which holds no line's end."""
     return json.dumps(engine, ensure_ascii=False)

@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import pandas as pd
 
@@ -31,6 +31,7 @@ from cinegen_core.analysis.answers import (
     PERCENT_DELIVERED,
     VALUES,
     By,
+    Names,
     grouped_columns,
 )
 from cinegen_core.analysis.filters import Filters
@@ -84,16 +85,6 @@ _Params = tuple[Any, ...]
 
 class AnalyticsError(RuntimeError):
     """A question that could not be answered. The message says why, and what to do."""
-
-
-class Names(NamedTuple):
-    """What there is to filter by, each in order."""
-
-    titles: tuple[str, ...]
-    genres: tuple[str, ...]
-    writers: tuple[str, ...]
-    engines: tuple[str, ...]
-    flags: tuple[str, ...]
 
 
 class DuckFolder:
